@@ -1,0 +1,16 @@
+/** Every URL the gateway answers itself, relative to the base path (default `/bff`). Spec §2. */
+export const ENDPOINTS = {
+  login: '/login',
+  loginResume: '/login/resume',
+  callback: '/callback',
+  continue: '/continue',
+  user: '/user',
+  session: '/session',
+  sessionRefresh: '/session/refresh',
+  logout: '/logout',
+  logoutContinue: '/logout/continue',
+  logoutLocal: '/logout/local',
+  logoutCallback: '/logout/callback',
+} as const
+export type Endpoint = keyof typeof ENDPOINTS
+export const DEFAULT_BASE_PATH = '/bff'

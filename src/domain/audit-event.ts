@@ -1,0 +1,62 @@
+import type { EndReason, SessionRef } from './session.ts'
+import type { GrantName } from './token.ts'
+
+/** Who, as far as known at that moment. */
+export interface AuditWho {
+  readonly requestId?: string | undefined
+  readonly sessionRef?: SessionRef | undefined
+  readonly provider?: string | undefined
+  readonly subject?: string | undefined
+  readonly tenant?: string | undefined
+  readonly address?: string | undefined
+}
+
+/**
+ * The audit stream: typed, apart from the log, one JSON line per event on its own sink. Values are ours or validated; `check`, `code` and `reason` are
+ * closed sets; a provider's text never appears. No token, code, verifier, cookie or key has a field to be in.
+ */
+export type AuditEvent = AuditWho &
+  (
+    | { readonly event: 'sign-in.started' }
+    | { readonly event: 'sign-in.succeeded'; readonly replaced?: SessionRef | undefined }
+    | {
+        readonly event: 'sign-in.failed'
+        readonly code: string
+        readonly check?: string | undefined
+        readonly providerCode?: string | undefined
+      }
+    | { readonly event: 'session.ended'; readonly reason: EndReason; readonly stored: boolean }
+    | { readonly event: 'session.refreshed'; readonly audience?: string | undefined }
+    | {
+        readonly event: 'token.issued'
+        readonly principal: 'user' | 'app'
+        readonly grant: GrantName
+        readonly audience?: string | undefined
+      }
+    | {
+        readonly event: 'token.failed'
+        readonly principal: 'user' | 'app'
+        readonly grant: GrantName
+        readonly audience?: string | undefined
+        readonly code: string
+        readonly check?: string | undefined
+        readonly providerCode?: string | undefined
+      }
+    | { readonly event: 'token.revoked'; readonly outcome: 'revoked' | 'unsupported' | 'unavailable' }
+    | {
+        readonly event: 'access.denied'
+        readonly route: string
+        readonly principal: 'user' | 'app' | 'none'
+        readonly code: string
+        readonly rule?: string | undefined
+      }
+    | { readonly event: 'csrf.refused'; readonly route?: string | undefined; readonly code: string }
+    | { readonly event: 'admin.command'; readonly command: string; readonly outcome: string }
+    | { readonly event: 'config.loaded'; readonly version: string }
+    | { readonly event: 'key.removed'; readonly kid: string }
+    | { readonly event: 'key.activated'; readonly kid: string }
+  )
+
+export interface AuditSink {
+  record(event: AuditEvent): void
+}

@@ -1,0 +1,24 @@
+import type { Instant } from '../kernel/time.ts'
+import type { HeldSession, Session } from './session.ts'
+import type { AccessToken, Ask, TokenOutcome } from './token.ts'
+
+/** "A token for this session, audience, scopes", with exactly one outcome. */
+export interface Broker {
+  /**
+   * Synchronous, no I/O: the session's token for this ask if it is good for longer than the request needs and the session was confirmed within
+   * `session.recheck`. In the last fifth of its life it is still returned and the refresh starts behind it.
+   */
+  peekUser(held: HeldSession, ask: Ask, now: Instant): AccessToken | undefined
+  user(held: HeldSession, ask: Ask): Promise<TokenOutcome>
+  /** Apart from any session: one token per route's ask, for the application itself. */
+  peekApp(ask: Ask, now: Instant): AccessToken | undefined
+  app(ask: Ask): Promise<TokenOutcome>
+  /** True when the session was confirmed by the provider recently enough for any route, app routes included. */
+  isConfirmed(held: HeldSession, now: Instant): boolean
+  /** Makes it so by a refresh; 'confirmed' also while the provider is away within the grace. */
+  confirm(held: HeldSession): Promise<{ readonly kind: 'confirmed' } | Exclude<TokenOutcome, { kind: 'issued' }>>
+  /** POST /bff/session/refresh: refresh now, at most once per cool-down; idempotent within it. */
+  refreshNow(
+    held: HeldSession,
+  ): Promise<{ readonly kind: 'refreshed'; readonly session: Session } | Exclude<TokenOutcome, { kind: 'issued' }>>
+}

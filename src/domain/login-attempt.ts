@@ -1,0 +1,28 @@
+import type { Secret } from '../kernel/secret.ts'
+import type { Instant } from '../kernel/time.ts'
+import type { SessionRef } from './session.ts'
+
+/** The half that rides sealed in `state`, through the provider and back. */
+export interface AttemptState {
+  /** 16 random bytes, 22 base64url characters; names the attempt's cookie. */
+  readonly id: string
+  readonly app: string
+  readonly provider: string
+  readonly startedAt: Instant
+  /** A validated path on our origin, at most 1 kB. */
+  readonly returnTo: string
+  /** The session whose cookie the login request carried: ended once the new one is stored. */
+  readonly replaces: SessionRef | undefined
+  /** Step-up: the same subject must come back. */
+  readonly expectSubject: string | undefined
+  /** What must be true of the ID token afterwards. */
+  readonly maxAgeSeconds: number | undefined
+  readonly acrValues: readonly string[]
+}
+
+/** The half that stays in this browser, sealed in the attempt's cookie. */
+export interface AttemptSecrets {
+  readonly id: string
+  readonly nonce: Secret<'nonce'>
+  readonly verifier: Secret<'code-verifier'>
+}

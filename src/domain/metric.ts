@@ -1,0 +1,67 @@
+/** Every metric in one table: `sallyport_<room>_<thing>_<unit>`, labels from closed sets, never paths, subjects or messages. docs/metrics.md is generated from it. */
+export interface MetricDefinition {
+  readonly kind: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  readonly labels: readonly string[]
+  /** Upper bounds, seconds. */
+  readonly buckets?: readonly number[]
+}
+
+const LATENCY = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const
+
+export const METRICS = {
+  sallyport_login_attempts_total: { kind: 'counter', help: 'Sign-ins by how they ended.', labels: ['outcome'] },
+  sallyport_session_created_total: { kind: 'counter', help: 'Sessions created.', labels: [] },
+  sallyport_session_ended_total: { kind: 'counter', help: 'Sessions ended, by reason.', labels: ['reason'] },
+  sallyport_session_lookups_total: {
+    kind: 'counter',
+    help: 'Session look-ups: l1, store, absent, ended, unavailable.',
+    labels: ['outcome'],
+  },
+  sallyport_session_l1_entries: { kind: 'gauge', help: 'Opened sessions held in memory.', labels: [] },
+  sallyport_session_l1_mode: { kind: 'gauge', help: '2 live, 1 checking, 0 grace.', labels: [] },
+  sallyport_store_call_seconds: {
+    kind: 'histogram',
+    help: 'Time of one call to the store.',
+    labels: ['command', 'outcome'],
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.3, 1],
+  },
+  sallyport_broker_token_requests_total: {
+    kind: 'counter',
+    help: 'Requests to the token endpoint.',
+    labels: ['provider', 'grant', 'outcome'],
+  },
+  sallyport_broker_token_request_seconds: {
+    kind: 'histogram',
+    help: 'Time of one request to the token endpoint.',
+    labels: ['provider', 'grant', 'outcome'],
+    buckets: LATENCY,
+  },
+  sallyport_broker_lease_wait_seconds: {
+    kind: 'histogram',
+    help: 'Time spent waiting for the lease of a session.',
+    labels: ['outcome'],
+    buckets: LATENCY,
+  },
+  sallyport_broker_upstream_rejections_total: { kind: 'counter', help: 'Upstream answers 401 to a token of ours.', labels: ['route'] },
+  sallyport_proxy_in_flight_requests: { kind: 'gauge', help: 'Proxied requests under way.', labels: [] },
+  sallyport_proxy_open_streams: { kind: 'gauge', help: 'Open streams that end with their session.', labels: [] },
+  sallyport_guard_csrf_refusals_total: { kind: 'counter', help: 'Requests refused by the CSRF guard.', labels: ['code'] },
+  sallyport_problem_answers_total: { kind: 'counter', help: 'Problems answered by the gateway itself.', labels: ['code'] },
+  http_server_request_duration_seconds: {
+    kind: 'histogram',
+    help: 'Duration of HTTP server requests (OpenTelemetry semantic conventions).',
+    labels: ['http_request_method', 'http_route', 'http_response_status_code'],
+    buckets: LATENCY,
+  },
+} as const satisfies Record<string, MetricDefinition>
+
+export type MetricName = keyof typeof METRICS
+type NameOf<K extends MetricDefinition['kind']> = { [N in MetricName]: (typeof METRICS)[N]['kind'] extends K ? N : never }[MetricName]
+export type Labels<N extends MetricName> = Readonly<Record<(typeof METRICS)[N]['labels'][number], string>>
+
+export interface Metrics {
+  count<N extends NameOf<'counter'>>(name: N, labels: Labels<N>): void
+  gauge<N extends NameOf<'gauge'>>(name: N, value: number, labels: Labels<N>): void
+  observe<N extends NameOf<'histogram'>>(name: N, seconds: number, labels: Labels<N>): void
+}

@@ -1,0 +1,92 @@
+import type { Secret } from '../kernel/secret.ts'
+import type { Instant, Millis } from '../kernel/time.ts'
+import type { AccessToken, Ask, Claims, TokenAnswer } from './token.ts'
+
+/** How providers differ; chosen by `provider.profile`, never guessed from answers. */
+export interface ProviderProfile {
+  readonly name: 'generic' | 'keycloak' | 'entra'
+  /** How an ask is put at the token endpoint: RFC 8707 `resource`, an `audience` parameter, or nothing but scopes. */
+  readonly target: 'resource' | 'audience' | 'scope'
+  /**
+   * What spending a refresh token does to it. `none`: it stays valid (no lease, no mark). `tolerant`: rotated, a second use within a grace
+   * is forgiven. `strict`: rotated, a second use looks like theft and ends the family.
+   */
+  readonly rotation: 'none' | 'tolerant' | 'strict'
+  /** What the end_session_endpoint needs to do without a question to the user. */
+  readonly logoutHint: 'client-id' | 'id-token'
+}
+
+/** What must come back with the callback. */
+export interface RedeemChecks {
+  readonly state: Secret<'state'>
+  readonly nonce: Secret<'nonce'>
+  readonly verifier: Secret<'code-verifier'>
+  readonly maxAgeSeconds: number | undefined
+  readonly acrValues: readonly string[]
+}
+
+export interface SignedIn {
+  readonly kind: 'signed-in'
+  readonly issuer: string
+  readonly subject: string
+  readonly tenant: string | undefined
+  readonly providerSessionId: string | undefined
+  readonly authTime: Instant | undefined
+  readonly issuedAt: Instant
+  readonly claims: Claims
+  /** Only when the profile needs it for logout. */
+  readonly idToken: Secret<'id-token'> | undefined
+  readonly refreshToken: Secret<'refresh-token'> | undefined
+  readonly refreshEndsAt: Instant | undefined
+  readonly scopes: readonly string[]
+  /** The access token of the ask the code was redeemed for, if there was one and its audience checks out. */
+  readonly access: AccessToken | undefined
+}
+
+export type Redeemed =
+  | SignedIn
+  /** The provider said no in the callback (`error=…`): cancelled by the user, or refused. Nothing was redeemed. */
+  | { readonly kind: 'refused'; readonly cancelled: boolean; readonly providerCode: string }
+  /** A check of ours failed; `check` is from a closed set (state, iss, nonce, signature, …). Tokens that came were dropped, a refresh token revoked. */
+  | { readonly kind: 'invalid'; readonly check: string }
+  /** invalid_client and kin. */
+  | { readonly kind: 'credential-rejected'; readonly providerCode: string }
+  | { readonly kind: 'unavailable'; readonly retryAfter: Millis; readonly cause: string }
+
+/** One configured provider, behind the one door to openid-client and jose. Nothing of a library's error passes it, not even as a `cause`. */
+export interface Provider {
+  readonly name: string
+  readonly profile: ProviderProfile
+  /** The authorization request: code flow, PKCE S256, `state`, `nonce`; scopes as asked. Discovery happens here if it did not before. */
+  authorizationUrl(request: {
+    readonly state: Secret<'state'>
+    readonly nonce: Secret<'nonce'>
+    readonly verifier: Secret<'code-verifier'>
+    readonly scopes: readonly string[]
+    /** The ask the code will be redeemed for. */
+    readonly ask: Ask | undefined
+    /** Allow-listed extras of /bff/login. */
+    readonly extras: Readonly<Record<string, string>>
+  }): Promise<
+    { readonly kind: 'url'; readonly url: string } | { readonly kind: 'unavailable'; readonly retryAfter: Millis; readonly cause: string }
+  >
+  /** @param query of the callback URL, as it came */
+  redeem(query: URLSearchParams, checks: RedeemChecks, ask: Ask | undefined): Promise<Redeemed>
+  /** `known`: the issuer and subject of the session, which a new ID token must repeat. `markSent` is called when the request can no longer be taken back. */
+  refresh(
+    refreshToken: Secret<'refresh-token'>,
+    ask: Ask,
+    known: { readonly issuer: string; readonly subject: string },
+  ): Promise<TokenAnswer>
+  /** RFC 6749 §4.4. */
+  application(ask: Ask): Promise<TokenAnswer>
+  /** RFC 7009, bounded, best effort. */
+  revoke(token: Secret<'refresh-token'>): Promise<'revoked' | 'unsupported' | 'unavailable'>
+  /** RP-Initiated Logout 1.0 §2; undefined when the provider has no end_session_endpoint or discovery is away. The URL may hold an id_token_hint. */
+  endSessionUrl(hint: {
+    readonly idToken: Secret<'id-token'> | undefined
+    readonly state: string
+  }): Promise<Secret<'logout-url'> | undefined>
+  /** The longest a token request may take, for the spending mark. */
+  readonly requestTimeoutMs: Millis
+}

@@ -1,0 +1,49 @@
+import type { Millis } from '../kernel/time.ts'
+import type { Ask, Json } from './token.ts'
+
+/** Who may use a route; evaluated against the newest ID token's claims and the granted scopes. */
+export type Allow =
+  | { readonly kind: 'signed-in' }
+  | { readonly kind: 'claim'; readonly name: string; readonly anyOf: readonly Json[] }
+  | { readonly kind: 'role'; readonly anyOf: readonly string[] }
+  | { readonly kind: 'group'; readonly anyOf: readonly string[] }
+  | { readonly kind: 'scope'; readonly anyOf: readonly string[] }
+  | { readonly kind: 'tenant'; readonly anyOf: readonly string[] }
+  | { readonly kind: 'any-of'; readonly rules: readonly Allow[] }
+  | { readonly kind: 'all-of'; readonly rules: readonly Allow[] }
+
+/** As whom the upstream is called. The two kinds of token are never mixed up: there is no fallback from one to the other. */
+export type RouteToken =
+  | { readonly principal: 'user'; readonly ask: Ask & { readonly grant: 'refresh' } }
+  | { readonly principal: 'app'; readonly ask: Ask & { readonly grant: 'client_credentials' } }
+  | { readonly principal: 'none' }
+
+/** One entry of the compiled route table. */
+export interface Route {
+  /** Closed set: the label of metrics and logs. By default the path without its leading slash. */
+  readonly name: string
+  /** Canonical prefix, no trailing slash; matches itself and what follows after a slash. */
+  readonly path: string
+  /** Origin of the upstream. */
+  readonly upstream: URL
+  /** What replaces `path` in the forwarded path; `path` itself unless the route strips or rewrites. No trailing slash; '' for the root. */
+  readonly upstreamPath: string
+  readonly methods: readonly string[]
+  readonly token: RouteToken
+  /** For `none`, undefined: everybody, without a session. */
+  readonly allow: Allow | undefined
+  readonly limits: {
+    readonly bodyBytesMax: number
+    readonly headersTimeoutMs: Millis
+    readonly bodyTimeoutMs: Millis
+    readonly connectTimeoutMs: Millis
+    readonly inFlightMax: number
+  }
+  readonly headers: {
+    /** undefined: all end-to-end headers but those never passed; a list: only these, lower case. */
+    readonly requestOnly: readonly string[] | undefined
+    readonly requestCookies: readonly string[]
+    readonly responseSetCookie: readonly string[]
+  }
+  readonly tls: { readonly caFile: string | undefined; readonly serverName: string | undefined }
+}

@@ -1,0 +1,101 @@
+import type { Instant, Millis } from '../kernel/time.ts'
+import type { Card, EndReason, Grant, Lease, Opened, Session, SessionChange, SessionRef, HeldSession, SpendingMark } from './session.ts'
+import type { AccessToken } from './token.ts'
+
+/** For login: what a new session is made of; the store adds ref, cookie, generations. */
+export interface SessionDraft {
+  readonly card: Omit<Card, 'ref'>
+  readonly grant: Grant
+  readonly tokens: readonly AccessToken[]
+}
+
+export type Created =
+  | { readonly kind: 'created'; readonly session: Session }
+  /** A logout of the same provider session or subject arrived meanwhile (spec §4): the new session was ended again, no cookie may be set. */
+  | { readonly kind: 'ended-meanwhile' }
+  | { readonly kind: 'unavailable' }
+
+/** The token that was spent decides what may be saved, not the lease. */
+export type Saved =
+  | { readonly kind: 'saved'; readonly session: Session }
+  /** The session ended meanwhile: revoke the new refresh token. */
+  | { readonly kind: 'absent'; readonly reason: EndReason | undefined }
+  /** Somebody saved first: use theirs, drop ours, never revoke. */
+  | { readonly kind: 'superseded' }
+  | { readonly kind: 'unavailable' }
+
+export type Marked =
+  | { readonly kind: 'marked' }
+  /** Somebody, perhaps a crashed replica, sent this very refresh token before. `now` is the store's clock. */
+  | { readonly kind: 'found'; readonly mark: SpendingMark; readonly now: Instant }
+  /** rt_gen moved: look again. */
+  | { readonly kind: 'superseded' }
+  | { readonly kind: 'lease-lost' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'unavailable' }
+
+export type Ended = 'ended' | 'absent' | 'unavailable'
+
+/**
+ * Where sessions live. `memory` and `redis` keep the same promises: one contract suite runs on both (test/contract/session-store.ts).
+ * Nothing here throws for what can happen in normal service; an outage is the value `unavailable`.
+ * Updates cannot create: no write but `create` makes a record, and none works on an ended one.
+ */
+export interface SessionStore {
+  /** The value of the session cookie as it came. Synchronous, no I/O: a hit only while this replica's copy is known to be true (mode live) and neither end has passed. */
+  peek(cookie: string, now: Instant): HeldSession | undefined
+  /** The slow way: parses the cookie, asks the store, opens the seals, keeps the copy. A malformed cookie is `absent`. Ends what it finds expired. */
+  open(cookie: string): Promise<Opened>
+  /** Like `open`, by what we hold; never from this replica's copy. For looking again under a lease. */
+  reopen(session: Session): Promise<Opened>
+  /** The ref a presented cookie names, without looking anywhere; undefined when it is malformed. */
+  refOf(cookie: string): SessionRef | undefined
+
+  create(draft: SessionDraft): Promise<Created>
+  /** At most once a minute per session and replica, behind the request. Never awaited, never publishes. */
+  touch(held: HeldSession, now: Instant): void
+  /**
+   * Stores what a token call yielded. With `grant` (rotation, new claims): succeeds iff rt_gen is still `session.rtGen`, moves it, clears the mark.
+   * Without: stores the access tokens only and moves `gen`; for profiles that do not rotate.
+   */
+  save(session: Session, change: { readonly grant: Grant | undefined; readonly tokens: readonly AccessToken[] }): Promise<Saved>
+  /** Removes the record, leaves a tombstone with the reason, cleans the indexes, publishes. Idempotent. */
+  end(ref: SessionRef, reason: EndReason): Promise<Ended>
+  /** As `end`, iff rt_gen is still the given one, in one step: a refused refresh must not end a session that somebody else renewed. */
+  endIfUnrenewed(session: Session, reason: EndReason): Promise<Ended | 'superseded'>
+
+  /** One holder per session in the whole fleet; undefined: somebody else holds it. Expires after `length` unless renewed. */
+  acquireLease(ref: SessionRef, length: Millis): Promise<Lease | 'held' | 'unavailable'>
+  renewLease(lease: Lease, length: Millis): Promise<'renewed' | 'lost' | 'unavailable'>
+  releaseLease(lease: Lease): Promise<void>
+  /** Right before sending: checks lease and rt_gen and writes the mark, in one step. */
+  markSpending(lease: Lease, session: Session, timeoutMs: Millis): Promise<Marked>
+  /** The request was certainly not sent or not spent: takes our own mark back. */
+  clearMark(lease: Lease, session: Session): Promise<void>
+  /** After waiting for the sender's save in vain: replaces exactly the found mark by ours, under the lease; `recovery` counts it, so that only one is ever made. */
+  takeOverMark(
+    lease: Lease,
+    session: Session,
+    found: SpendingMark,
+    timeoutMs: Millis,
+  ): Promise<'taken' | 'recovered-before' | 'superseded' | 'lease-lost' | 'absent' | 'unavailable'>
+
+  /** Every write, wherever it was made, this replica included. */
+  onChange(listener: (change: SessionChange) => void): () => void
+  /** When this replica's connection to the store last came back; a mark's finder waits at least 3 s from here. */
+  connectedSince(): Instant
+  mode(): 'live' | 'checking' | 'grace'
+  /** Resolves when the store has answered once. Readiness. */
+  ready(): Promise<void>
+  reachable(): boolean
+  close(): Promise<void>
+}
+
+/** Things that may happen once, and small sealed records that are taken once. Same adapters, same contract suites. */
+export interface OnceStore {
+  /** SET NX on a digest of `state`: a doubled callback never redeems twice; a store that is away costs no code. */
+  claim(purpose: 'state', digest: string, forMs: Millis): Promise<'first' | 'again' | 'unavailable'>
+  /** One-use records; the value is sealed by the caller. */
+  put(purpose: 'logout-continue', name: string, sealed: string, forMs: Millis): Promise<'stored' | 'unavailable'>
+  take(purpose: 'logout-continue', name: string): Promise<string | 'absent' | 'unavailable'>
+}

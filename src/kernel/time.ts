@@ -1,0 +1,34 @@
+import { setTimeout as sleepFor } from 'node:timers/promises'
+
+/** Milliseconds since 1970-01-01T00:00:00Z. */
+export type Instant = number & { readonly __instant: true }
+/** A length of time in milliseconds. */
+export type Millis = number & { readonly __millis: true }
+
+export const instant = (ms: number): Instant => ms as Instant
+export const millis = (ms: number): Millis => ms as Millis
+export const seconds = (s: number): Millis => (s * 1000) as Millis
+export const minutes = (m: number): Millis => (m * 60_000) as Millis
+
+/** The moment `length` after `at`; a negative length lies before it. */
+export const after = (at: Instant, length: Millis): Instant => (at + length) as Instant
+/** How long it is from `from` to `to`; negative when `to` lies before. */
+export const between = (from: Instant, to: Instant): Millis => (to - from) as Millis
+export const earliest = (a: Instant, b: Instant): Instant => (a < b ? a : b)
+/** NumericDate of RFC 7519 §2: whole seconds. */
+export const toNumericDate = (at: Instant): number => Math.floor(at / 1000)
+export const fromNumericDate = (s: number): Instant => (s * 1000) as Instant
+
+/** Only adapters and the code that waits hold a clock; pure code takes `now` as an argument. Tests move it by hand. */
+export interface Clock {
+  now(): Instant
+  /** Rejects with the signal's reason when aborted. Never keeps the process alive on its own. */
+  sleep(length: Millis, signal?: AbortSignal): Promise<void>
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now() as Instant,
+  sleep: async (length, signal) => {
+    await sleepFor(length, undefined, { ref: false, ...(signal && { signal }) })
+  },
+}

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config'
+
+const group = (name: string, options: Record<string, unknown> = {}) => ({
+  extends: true as const,
+  test: { name, include: [`test/${name}/**/*.test.ts`], ...options },
+})
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 15_000,
+    hookTimeout: 60_000,
+    projects: [group('unit'), group('contract'), group('flow'), group('attack'), group('chaos'), group('browser')],
+  },
+})
