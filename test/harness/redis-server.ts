@@ -1,0 +1,99 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Program } from './debs.ts'
+
+/** A Redis of one test: it may be frozen, killed and restarted with its data. */
+export interface RedisServer {
+  readonly url: string
+  readonly port: number
+  readonly dir: string
+  /** Of the process that runs now; another one after `restart`. */
+  readonly pid: number
+  /** SIGSTOP: connections stay open, nothing answers. */
+  freeze(): void
+  thaw(): void
+  /** SIGKILL. What was acknowledged is in the append-only file. */
+  kill(): Promise<void>
+  /** Kills it if it still runs, and starts it on the same port with the same data. */
+  restart(): Promise<void>
+  /** Ends it and removes its folder. */
+  stop(): Promise<void>
+}
+
+export interface RedisRequest {
+  readonly port?: number
+  /** Kept at `stop` when given. */
+  readonly dir?: string
+  /** More settings, for instance `['--requirepass', 'x']`. */
+  readonly args?: readonly string[]
+}
+
+/** A port that was free a moment ago. Nothing holds it: whoever takes it meanwhile makes the start fail, loudly. */
+export const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+const started = async ({ bin, env }: Program, args: readonly string[]): Promise<ChildProcess> => {
+  const child = spawn(bin, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
+  let said = ''
+  const ready = new Promise<void>((resolve, reject) => {
+    const listen = (chunk: Buffer): void => {
+      said = (said + chunk.toString()).slice(-4_000)
+      if (said.includes('Ready to accept connections')) resolve()
+    }
+    child.stdout?.on('data', listen)
+    child.stderr?.on('data', listen)
+    child.once('error', reject)
+    child.once('exit', (code, signal) => reject(new Error(`Redis ended with ${code ?? signal} before it was ready:\n${said}`)))
+  })
+  await ready
+  return child
+}
+
+const ended = async (child: ChildProcess, signal: NodeJS.Signals): Promise<void> => {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exit = once(child, 'exit')
+  child.kill(signal)
+  await exit
+}
+
+/** Starts a Redis on loopback and waits until it answers. Every write is handed to the kernel before it is acknowledged, so a kill loses nothing. */
+export const startRedisServer = async (program: Program, request: RedisRequest = {}): Promise<RedisServer> => {
+  const port = request.port ?? (await freePort())
+  const dir = request.dir ?? mkdtempSync(join(tmpdir(), 'sallyport-redis-'))
+  const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no']
+  const args = [...place, '--save', '', '--appendonly', 'yes', '--appendfsync', 'everysec', ...(request.args ?? [])]
+  let child = await started(program, args)
+  const onExit = (): void => void child.kill('SIGKILL')
+  process.once('exit', onExit)
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    dir,
+    get pid() {
+      return child.pid ?? 0
+    },
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
+    kill: () => ended(child, 'SIGKILL'),
+    restart: async () => {
+      await ended(child, 'SIGKILL')
+      child = await started(program, args)
+    },
+    // SIGKILL also ends a frozen process, and there is nothing left worth an orderly end.
+    stop: async () => {
+      process.off('exit', onExit)
+      await ended(child, 'SIGKILL')
+      if (request.dir === undefined) rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}

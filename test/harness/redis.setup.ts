@@ -1,0 +1,76 @@
+import { execFileSync } from 'node:child_process'
+import type { TestProject } from 'vitest/node'
+import { libraryDirs, onPath, type Program, unpackDebs } from './debs.ts'
+import { startRedisServer } from './redis-server.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** A Redis shared by all workers; each takes its own key prefix. Absent: `null`. */
+    redisUrl: string | null
+    /** For tests that freeze or restart a Redis of their own (`startRedis`). */
+    redisProgram: Program | null
+  }
+}
+
+interface Found {
+  readonly url: string
+  readonly how: string
+  readonly stop: () => Promise<void>
+}
+
+const say = (line: string): void => void process.stdout.write(`[redis] ${line}\n`)
+const reason = (error: unknown): string => (error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'unknown')
+
+/** `redis-server` is a symlink into redis-tools: both are named. Throws when the unpacked program does not run here. */
+const fromPackages = (): Program => {
+  const root = unpackDebs({ name: 'redis-1', packages: ['redis-server', 'redis-tools'] })
+  const program = { bin: `${root}/usr/bin/redis-server`, env: { LD_LIBRARY_PATH: libraryDirs(root).join(':') }, how: 'Debian packages' }
+  execFileSync(program.bin, ['--version'], { env: { ...process.env, ...program.env }, stdio: 'ignore', timeout: 10_000 })
+  return program
+}
+
+/** Kept thin and not proven where there is no container runtime; its probe then fails within milliseconds. */
+const fromContainer = async (): Promise<Found | undefined> => {
+  const { GenericContainer, getContainerRuntimeClient } = await import('testcontainers')
+  const runtime = await getContainerRuntimeClient().catch(() => undefined)
+  if (!runtime) return undefined
+  const container = await new GenericContainer('redis:8-alpine').withExposedPorts(6379).start()
+  const stop = async (): Promise<void> => void (await container.stop())
+  return { url: `redis://${container.getHost()}:${container.getMappedPort(6379)}`, how: 'testcontainers', stop }
+}
+
+const attempt = async <T>(what: string, get: () => T | Promise<T>): Promise<T | undefined> => {
+  try {
+    return await get()
+  } catch (error) {
+    say(`${what}: ${reason(error)}`)
+    return undefined
+  }
+}
+
+const own = async (program: Program | undefined): Promise<Found | undefined> => {
+  if (!program) return undefined
+  const server = await startRedisServer(program, { args: ['--appendonly', 'no'] })
+  return { url: server.url, how: program.how, stop: () => server.stop() }
+}
+
+/** Vitest global set-up: a Redis to test against, from the first source that has one, and the program for tests that need their own. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const given = process.env['TEST_REDIS_URL']
+  const installed = onPath('redis-server', 'valkey-server')
+  let found: Found | undefined = given ? { url: given, how: 'TEST_REDIS_URL', stop: async () => {} } : await own(installed)
+  found ??= await attempt('testcontainers', fromContainer)
+  // Needed beside a given or contained Redis as well: that one is not ours to freeze.
+  const program = installed ?? (await attempt('Debian packages', fromPackages))
+  found ??= await attempt('start', () => own(program))
+
+  project.provide('redisUrl', found?.url ?? null)
+  project.provide('redisProgram', program ?? null)
+  if (!found || !program) {
+    const line = `NO REDIS ${found ? 'TO FREEZE AND RESTART' : ''}: tests that need one are SKIPPED. Install redis-server or set TEST_REDIS_URL.`
+    if (process.env['CI']) throw new Error(line)
+    say(line)
+  }
+  if (found) say(`using ${found.how}${program && program.how !== found.how ? `; to freeze and restart: ${program.how}` : ''}`)
+  return async () => found?.stop()
+}
