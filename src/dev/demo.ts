@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { start } from '../assembly/start.ts'
+import { loadSettings } from '../config/load.ts'
+import { RESOURCES, startDemoApis } from './apis.ts'
+import { startDevProvider } from './provider.ts'
+
+const CLIENT_ID = 'sallyport-demo'
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+export interface Demo {
+  readonly url: string
+  stop(): Promise<void>
+  /** Resolves when the gateway has stopped, by a signal or by `stop`. */
+  readonly stopped: Promise<void>
+}
+
+/**
+ * The real gateway, configured by demo.yaml as any other, between a browser on localhost and an embedded provider and two APIs on 127.0.0.1.
+ * Everything lives in this process and ends with it.
+ */
+export const startDemo = async (options: { readonly port: number; readonly accessTokenSeconds: number }): Promise<Demo> => {
+  const port = await freePort(options.port)
+  const url = `http://localhost:${port}`
+  const clientSecret = randomBytes(32).toString('base64url')
+  const provider = await startDevProvider({
+    port: 0,
+    clientId: CLIENT_ID,
+    clientSecret,
+    redirectUri: `${url}/bff/callback`,
+    postLogoutRedirectUri: `${url}/bff/logout/callback`,
+    resources: RESOURCES,
+    accessTokenSeconds: options.accessTokenSeconds,
+  })
+  const apis = await startDemoApis({ issuer: provider.issuer, clientId: CLIENT_ID })
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-demo-'))
+  const loaded = loadSettings({
+    file: here('./demo.yaml'),
+    text: readFileSync(here('./demo.yaml'), 'utf8'),
+    env: {
+      DEMO_PORT: String(port),
+      DEMO_ISSUER: provider.issuer,
+      DEMO_CLIENT_SECRET: clientSecret,
+      DEMO_ORDERS: apis.orders.url,
+      DEMO_REPORTS: apis.reports.url,
+      DEMO_FRONTEND: here('./frontend'),
+      DEMO_FOLDER: folder,
+    },
+  })
+  if (loaded.kind === 'refused') throw new Error(`the demo's configuration was refused: ${loaded.findings.map((f) => f.code).join(', ')}`)
+  const gateway = await start(loaded.settings, {})
+  const stop = async (): Promise<void> => {
+    await gateway.stop()
+    await Promise.all([provider.stop(), apis.orders.stop(), apis.reports.stop()])
+    rmSync(folder, { recursive: true, force: true })
+  }
+  return { url, stop, stopped: gateway.stopped }
+}
+
+/** The wished port if it is free, else any: a demo should not fail because something else listens on 8080. */
+const freePort = (wished: number): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', () => (wished === 0 ? reject(new Error('no free port')) : resolve(freePort(0))))
+    probe.listen(wished, '127.0.0.1', () => {
+      const address = probe.address()
+      const port = typeof address === 'object' && address ? address.port : wished
+      probe.close(() => resolve(port))
+    })
+  })
