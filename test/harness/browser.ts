@@ -1,0 +1,174 @@
+import { request as send } from 'node:http'
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly body: string
+  readonly url: URL
+}
+
+export interface Visit {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+/** Everything that passed between this browser and the world, for canary searches. */
+export interface Seen {
+  readonly url: string
+  readonly status: number
+  readonly headers: string
+  readonly body: string
+}
+
+interface JarCookie {
+  readonly value: string
+  readonly strict: boolean
+}
+
+/**
+ * A browser reduced to what decides a login: cookies by host name (ports are ignored, as browsers do), SameSite, redirects, `Refresh`, Fetch Metadata.
+ * What real browsers do beyond that is tested with a real one in test/browser.
+ */
+export class Browser {
+  readonly seen: Seen[] = []
+  readonly #jar = new Map<string, Map<string, JarCookie>>()
+
+  cookies(host: string): ReadonlyMap<string, string> {
+    return new Map([...(this.#jar.get(host) ?? [])].map(([name, cookie]) => [name, cookie.value]))
+  }
+  setCookie(host: string, name: string, value: string, strict = false): void {
+    this.#of(host).set(name, { value, strict })
+  }
+  clearCookies(host: string): void {
+    this.#jar.delete(host)
+  }
+
+  /** A top-level navigation from `from` (undefined: typed), followed to its end through redirects and `Refresh`. */
+  async navigate(
+    to: string | URL,
+    options: Visit & { readonly from?: URL; readonly follow?: boolean; readonly until?: (answer: Answer) => boolean } = {},
+  ): Promise<Answer> {
+    let url = new URL(to)
+    let method = options.method ?? 'GET'
+    let body = options.body
+    let initiator = options.from
+    let crossSite = false
+    for (let hops = 0; hops < 20; hops += 1) {
+      crossSite ||= initiator !== undefined && !sameSite(initiator, url)
+      const site =
+        initiator === undefined ? 'none' : crossSite ? 'cross-site' : initiator.origin === url.origin ? 'same-origin' : 'same-site'
+      const answer = await this.#exchange(
+        url,
+        {
+          method,
+          ...(body !== undefined && { body }),
+          headers: {
+            ...navigation(site),
+            ...options.headers,
+            ...(body !== undefined && { 'content-type': 'application/x-www-form-urlencoded' }),
+          },
+        },
+        !crossSite,
+      )
+      if (options.follow === false || options.until?.(answer)) return answer
+      const location = answer.headers['location']
+      const refresh = /^0;\s*url=(.*)$/.exec(String(answer.headers['refresh'] ?? ''))?.[1]
+      if (answer.status >= 300 && answer.status < 400 && typeof location === 'string') {
+        initiator ??= url
+        url = new URL(location, url)
+        if (answer.status !== 307 && answer.status !== 308) [method, body] = ['GET', undefined]
+      } else if (refresh !== undefined) {
+        // A new navigation started by this very document: the redirect chain before it is forgotten.
+        initiator = url
+        crossSite = false
+        url = new URL(refresh, url)
+        ;[method, body] = ['GET', undefined]
+      } else return answer
+    }
+    throw new Error('redirected more than 20 times')
+  }
+
+  /** A fetch by script of a page on the same origin, with the CSRF header. */
+  fetch(to: string | URL, options: Visit = {}): Promise<Answer> {
+    const url = new URL(to)
+    const unsafe = (options.method ?? 'GET') !== 'GET'
+    return this.#exchange(
+      url,
+      {
+        ...options,
+        headers: {
+          accept: 'application/json',
+          'x-csrf': '1',
+          'sec-fetch-site': 'same-origin',
+          'sec-fetch-mode': 'cors',
+          'sec-fetch-dest': 'empty',
+          ...(unsafe && { origin: url.origin }),
+          ...options.headers,
+        },
+      },
+      true,
+    )
+  }
+
+  /** Exactly these headers and the cookies, nothing a browser would add. */
+  raw(to: string | URL, options: Visit = {}): Promise<Answer> {
+    return this.#exchange(new URL(to), options, true)
+  }
+
+  #of(host: string): Map<string, JarCookie> {
+    const jar = this.#jar.get(host) ?? new Map<string, JarCookie>()
+    this.#jar.set(host, jar)
+    return jar
+  }
+
+  async #exchange(url: URL, visit: Visit, withStrict: boolean): Promise<Answer> {
+    const cookie = [...this.#of(url.hostname)]
+      .filter(([, c]) => withStrict || !c.strict)
+      .map(([name, c]) => `${name}=${c.value}`)
+      .join('; ')
+    const answer = await exchange(url, { ...visit, headers: { ...(cookie !== '' && { cookie }), ...visit.headers } })
+    for (const line of [answer.headers['set-cookie'] ?? []].flat()) this.#store(url.hostname, line)
+    this.seen.push({
+      url: url.href,
+      status: answer.status,
+      headers: JSON.stringify({ ...answer.headers, 'set-cookie': undefined }),
+      body: answer.body,
+    })
+    return answer
+  }
+
+  #store(host: string, line: string): void {
+    const [pair = '', ...attributes] = line.split(';').map((part) => part.trim())
+    const name = pair.slice(0, pair.indexOf('='))
+    const gone = attributes.some((a) => /^max-age=0$/i.test(a) || /^expires=thu, 01 jan 1970/i.test(a))
+    if (gone) this.#of(host).delete(name)
+    else
+      this.#of(host).set(name, { value: pair.slice(pair.indexOf('=') + 1), strict: attributes.some((a) => /^samesite=strict$/i.test(a)) })
+  }
+}
+
+const navigation = (site: string): Record<string, string> => ({
+  accept: 'text/html,application/xhtml+xml',
+  'sec-fetch-site': site,
+  'sec-fetch-mode': 'navigate',
+  'sec-fetch-dest': 'document',
+  'sec-fetch-user': '?1',
+})
+
+/** Ports do not make a site; host names here have no subdomains. */
+const sameSite = (a: URL, b: URL): boolean => a.hostname === b.hostname && a.protocol === b.protocol
+
+export const exchange = (url: URL, visit: Visit = {}): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    const request = send(url, { method: visit.method ?? 'GET', headers: { ...visit.headers }, agent: false }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('error', reject)
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString('utf8'), url }),
+      )
+    })
+    request.on('error', reject)
+    request.end(visit.body)
+  })
