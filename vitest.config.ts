@@ -12,6 +12,13 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 15_000,
     hookTimeout: 60_000,
-    projects: [group('unit'), group('contract'), group('flow'), group('attack'), group('chaos'), group('browser')],
+    projects: [
+      group('unit'),
+      group('contract'),
+      group('flow'),
+      group('attack'),
+      group('chaos'),
+      group('browser', { globalSetup: ['test/harness/chromium.setup.ts'], testTimeout: 30_000 }),
+    ],
   },
 })

@@ -1,16 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import type { TestProject } from 'vitest/node'
 import { libraryDirs, onPath, type Program, unpackDebs } from './debs.ts'
+import './provided.ts'
 import { startRedisServer } from './redis-server.ts'
-
-declare module 'vitest' {
-  interface ProvidedContext {
-    /** A Redis shared by all workers; each takes its own key prefix. Absent: `null`. */
-    redisUrl: string | null
-    /** For tests that freeze or restart a Redis of their own (`startRedis`). */
-    redisProgram: Program | null
-  }
-}
 
 interface Found {
   readonly url: string

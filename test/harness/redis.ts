@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { inject } from 'vitest'
+import './provided.ts'
 import { type RedisRequest, type RedisServer, startRedisServer } from './redis-server.ts'
 
 export type { RedisServer } from './redis-server.ts'

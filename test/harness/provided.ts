@@ -1,0 +1,13 @@
+import type { Program } from './debs.ts'
+
+/** What the global set-ups hand to the test workers. `null`: not to be had here. */
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** A Redis shared by all workers; each takes its own key prefix. */
+    redisUrl: string | null
+    /** For tests that freeze or restart a Redis of their own (`startRedis`). */
+    redisProgram: Program | null
+    /** What `launchBrowser` starts; provided to the browser group only. */
+    chromium: Program | null
+  }
+}
