@@ -11,6 +11,8 @@ export interface Visit {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
+  /** The port to connect to where it is not the URL's. */
+  readonly port?: number | undefined
 }
 
 /** Everything that passed between this browser and the world, for canary searches. */
@@ -32,6 +34,8 @@ interface JarCookie {
  */
 export class Browser {
   readonly seen: Seen[] = []
+  /** Origin → the port that answers for it: a load balancer in one line. The Host header stays what the URL says. */
+  readonly through = new Map<string, number>()
   readonly #jar = new Map<string, Map<string, JarCookie>>()
 
   cookies(host: string): ReadonlyMap<string, string> {
@@ -127,7 +131,11 @@ export class Browser {
       .filter(([, c]) => withStrict || !c.strict)
       .map(([name, c]) => `${name}=${c.value}`)
       .join('; ')
-    const answer = await exchange(url, { ...visit, headers: { ...(cookie !== '' && { cookie }), ...visit.headers } })
+    const answer = await exchange(url, {
+      ...visit,
+      port: this.through.get(url.origin) ?? visit.port,
+      headers: { ...(cookie !== '' && { cookie }), ...visit.headers },
+    })
     for (const line of [answer.headers['set-cookie'] ?? []].flat()) this.#store(url.hostname, line)
     this.seen.push({
       url: url.href,
@@ -161,14 +169,23 @@ const sameSite = (a: URL, b: URL): boolean => a.hostname === b.hostname && a.pro
 
 export const exchange = (url: URL, visit: Visit = {}): Promise<Answer> =>
   new Promise((resolve, reject) => {
-    const request = send(url, { method: visit.method ?? 'GET', headers: { ...visit.headers }, agent: false }, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('error', reject)
-      response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString('utf8'), url }),
-      )
-    })
+    const request = send(
+      url,
+      {
+        method: visit.method ?? 'GET',
+        headers: { host: url.host, ...visit.headers },
+        agent: false,
+        ...(visit.port !== undefined && { port: visit.port }),
+      },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString('utf8'), url }),
+        )
+      },
+    )
     request.on('error', reject)
     request.end(visit.body)
   })
