@@ -7,6 +7,7 @@ const group = (name: string, options: Record<string, unknown> = {}) => ({
 
 export default defineConfig({
   test: {
+    reporters: ['default', './test/harness/tally.ts'],
     globalSetup: ['test/harness/redis.setup.ts'],
     pool: 'forks',
     maxWorkers: 2,

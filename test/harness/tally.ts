@@ -1,0 +1,65 @@
+import type { Reporter, TestModule } from 'vitest/node'
+
+/** Seconds of work a group may take, summed over its files; two workers share them. Together they stay under the eight minutes of the whole suite. */
+export const BUDGET_SECONDS: Readonly<Record<string, number>> = { unit: 60, contract: 90, flow: 150, attack: 120, chaos: 150, browser: 150 }
+/** On the wall, two cores, everything; the first download of a browser comes on top. */
+const SUITE_SECONDS = 480
+
+export interface GroupTime {
+  readonly group: string
+  readonly ms: number
+  readonly files: number
+}
+
+/** One line for each group that ran, in the order of the budget. */
+export const groupLines = (times: readonly GroupTime[]): string[] =>
+  times.map(
+    ({ group, ms, files }) => `  ${group.padEnd(9)} ${(ms / 1000).toFixed(1).padStart(6)} s of ${budgetOf(group)} s, ${files} files`,
+  )
+
+/** One line for each budget that was broken: every one counts as a failed test. A group nobody gave a budget has none left. */
+export const overBudget = (times: readonly GroupTime[], wallMs: number): string[] => [
+  ...times
+    .filter(({ group, ms }) => ms > budgetOf(group) * 1000)
+    .map(
+      ({ group, ms }) =>
+        `OVER BUDGET: ${group} took ${(ms / 1000).toFixed(1)} s of ${budgetOf(group)} s. Make it cheaper; the budget stays.`,
+    ),
+  ...(wallMs > SUITE_SECONDS * 1000 ? [`OVER BUDGET: the suite took ${(wallMs / 1000).toFixed(0)} s of ${SUITE_SECONDS} s.`] : []),
+]
+
+const budgetOf = (group: string): number => BUDGET_SECONDS[group] ?? 0
+
+const groupTimes = (modules: readonly TestModule[]): GroupTime[] => {
+  const times = new Map<string, GroupTime>()
+  for (const module of modules) {
+    const { environmentSetupDuration, prepareDuration, collectDuration, setupDuration, duration } = module.diagnostic()
+    const before = times.get(module.project.name) ?? { group: module.project.name, ms: 0, files: 0 }
+    const ms = before.ms + environmentSetupDuration + prepareDuration + collectDuration + setupDuration + duration
+    times.set(before.group, { ...before, ms, files: before.files + 1 })
+  }
+  const order = Object.keys(BUDGET_SECONDS)
+  return [...times.values()].sort((a, b) => order.indexOf(a.group) - order.indexOf(b.group))
+}
+
+/** Prints what each group cost, and as the last line the one that any CI can read: `N passed, N failed, N skipped`. A skip is not a pass. */
+export default class Tally implements Reporter {
+  #startedAt = performance.now()
+
+  onTestRunStart(): void {
+    this.#startedAt = performance.now()
+  }
+
+  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
+    const tests = modules.flatMap((module) => [...module.children.allTests()])
+    const count = (state: string): number => tests.filter((test) => test.result().state === state).length
+    // A file that failed before or beside its tests has no failed test to count.
+    const broken = modules.filter((module) => module.state() === 'failed' && [...module.children.allTests('failed')].length === 0).length
+    const times = groupTimes(modules)
+    const over = overBudget(times, performance.now() - this.#startedAt)
+    if (over.length > 0) process.exitCode = 1
+    const failed = count('failed') + broken + unhandled.length + over.length
+    const totals = `${count('passed')} passed, ${failed} failed, ${count('skipped')} skipped`
+    process.stdout.write(`\n${[...groupLines(times), ...over, totals].join('\n')}\n`)
+  }
+}
