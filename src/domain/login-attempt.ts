@@ -11,6 +11,8 @@ export interface AttemptState {
   readonly startedAt: Instant
   /** A validated path on our origin, at most 1 kB. */
   readonly returnTo: string
+  /** Started by /bff/login/resume: if it is lost as well, a page says so. Without this, a browser that keeps no cookies would go round for ever. */
+  readonly resumed: boolean
   /** The session whose cookie the login request carried: ended once the new one is stored. */
   readonly replaces: SessionRef | undefined
   /** Step-up: the same subject must come back. */

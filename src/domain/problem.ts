@@ -37,6 +37,11 @@ export const PROBLEMS = {
     operator: 'Host does not match public_url: set the ingress to keep the Host header, or correct public_url.',
   },
   'request.method-not-allowed': { status: 405, title: 'The method is not allowed here.', fix: 'Use a documented method.' },
+  'request.navigation-only': {
+    status: 403,
+    title: 'This page is reached by navigation only.',
+    fix: 'Navigate the window to it; do not fetch or frame it.',
+  },
   'request.prefetch-refused': { status: 503, title: 'This page is not prefetched.', fix: 'Navigate to it.' },
   'request.timeout': { status: 408, title: 'The request took too long to arrive.', fix: 'Send it again.' },
   'endpoint.unknown': { status: 404, title: 'There is nothing here.', fix: 'Check the path.' },
