@@ -63,7 +63,7 @@ export const shiftedClock = (): Clock & { shift(length: Millis | number): void }
   let ahead = 0
   return {
     now: () => instant(Date.now() + ahead),
-    sleep: systemClock.sleep,
+    sleep: (length, signal) => systemClock.sleep(length, signal),
     shift: (length) => {
       ahead += length
     },
