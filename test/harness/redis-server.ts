@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Program } from './debs.ts'
+import { freePort } from './processes.ts'
 
 /** A Redis of one test: it may be frozen, killed and restarted with its data. */
 export interface RedisServer {
@@ -30,16 +30,6 @@ export interface RedisRequest {
   readonly dir?: string
   /** More settings, for instance `['--requirepass', 'x']`. */
   readonly args?: readonly string[]
-}
-
-/** A port that was free a moment ago. Nothing holds it: whoever takes it meanwhile makes the start fail, loudly. */
-export const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 const started = async ({ bin, env }: Program, args: readonly string[]): Promise<ChildProcess> => {
