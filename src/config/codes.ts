@@ -1,0 +1,137 @@
+/** What can be wrong with a configuration, and its cure. Codes are stable; docs/config-errors.md is generated from this table; a test demands a case for each. */
+export interface ConfigCodeDefinition {
+  /** `warning`: the gateway starts; said at start and by `config check`. */
+  readonly severity: 'error' | 'warning'
+  readonly title: string
+  readonly fix: string
+}
+
+const refused = (title: string, fix: string): ConfigCodeDefinition => ({ severity: 'error', title, fix })
+const warned = (title: string, fix: string): ConfigCodeDefinition => ({ severity: 'warning', title, fix })
+
+export const CONFIG_CODES = {
+  // The file
+  'config.file-unreadable': refused(
+    'The configuration file cannot be read.',
+    'Check the path after --config and the permissions of the file.',
+  ),
+  'config.file-too-large': refused('The configuration file is larger than 1 MiB.', 'Check that the path names the right file.'),
+  'config.yaml-malformed': refused('The file is not well-formed YAML.', 'Check indentation, quotes and brackets at the place shown.'),
+  'config.yaml-tab': refused('A line is indented with a tab.', 'Indent with spaces.'),
+  'config.yaml-documents': refused('The file holds more than one YAML document.', 'Keep one document: remove the `---` and what follows.'),
+  'config.yaml-too-complex': refused('The file is nested too deeply, or its aliases expand to too much.', 'Write repeated parts out.'),
+  'config.key-duplicate': refused('A key is written twice.', 'Keep one of the two.'),
+  'config.key-forbidden': refused('This key is never allowed.', 'Remove it, or choose another name.'),
+  'config.key-unknown': refused('There is no such setting.', 'See docs/settings.md, or remove the key.'),
+  'config.value-missing': refused('A setting that is needed is missing.', 'Add it.'),
+  'config.value-type': refused('The value has the wrong type.', 'See docs/settings.md for what is expected.'),
+  'config.value-invalid': refused('The value is not one that this setting takes.', 'See docs/settings.md for what is expected.'),
+  'config.not-supported-yet': refused(
+    'This is planned and not supported by this release.',
+    'Remove it, or choose what docs/settings.md lists.',
+  ),
+  // References and secrets
+  'config.reference-malformed': refused('This is not a reference.', 'Write `${env:NAME}` or `${file:/path}`.'),
+  'config.reference-unquoted': refused(
+    'Inside `{…}` and `[…]` YAML takes the braces of a reference for a mapping.',
+    'Put the value in double quotes: `"${env:NAME}"`.',
+  ),
+  'config.env-unset': refused('The environment variable of a reference is not set, or empty.', 'Set it where the gateway starts.'),
+  'config.reference-unreadable': refused(
+    'The file of a reference cannot be read, is empty or is larger than 64 KiB.',
+    'Check the path, the mount and the permissions.',
+  ),
+  'config.secret-literal': refused(
+    'A secret is written into the file.',
+    'Refer to it: `${env:NAME}` or `${file:/path}`; then change it where it is issued, for it has been on disk.',
+  ),
+  'config.url-credentials': refused(
+    'A URL contains a password.',
+    'Take it out of the URL: `password_file: /path`, or refer to it with `${file:/path}`; then change it.',
+  ),
+  // The gateway itself
+  'config.public-url-insecure': refused('public_url is http, and its host is not this machine.', 'Use https; http is for localhost only.'),
+  'config.public-url-not-origin': refused('public_url is more than an origin.', 'Keep scheme, host and port: `https://shop.example.com`.'),
+  'config.base-path-invalid': refused('base_path is not a canonical path.', 'Write something like `/bff`.'),
+  'config.listen-conflict': refused('Two listeners share an address.', 'Give each listener its own port or socket.'),
+  'config.admin-over-tcp': refused(
+    'The admin listener would be reachable over the network.',
+    'Use a Unix socket such as `unix:/run/sallyport/admin.sock`, or `off`.',
+  ),
+  'config.proxies-everyone': warned(
+    'trusted_proxies names everybody, so that any caller can choose its own address.',
+    'Name the networks of your ingress only.',
+  ),
+  // Provider
+  'config.issuer-choice': refused('The provider needs exactly one of `issuer` and `tenant`.', 'Keep the one that your profile uses.'),
+  'config.issuer-insecure': refused(
+    'The issuer is not https.',
+    'Use https. For a provider on this machine only: `insecure_allow_http: true` with a loopback issuer.',
+  ),
+  'config.insecure-setting': warned('A setting that weakens the gateway is on.', 'Remove it outside development.'),
+  'config.client-auth-absent': refused(
+    'The gateway has nothing to prove itself with: public clients are not supported.',
+    'Add `client_auth: [{ certificate_dir: /dir }]` or `client_auth: [{ client_secret_file: /path }]`.',
+  ),
+  'config.client-auth-choice': refused(
+    'An entry of client_auth is exactly one credential.',
+    'Keep one of certificate_dir, client_secret_file and client_secret; `method` goes with secrets only.',
+  ),
+  'config.rotation-override': warned(
+    'Entra does not rotate refresh tokens strictly; with this, an answer that was lost ends sessions that could go on.',
+    'Remove `rotation`: the profile knows.',
+  ),
+  // Session
+  'config.session-timers': refused('The idle timeout is longer than the absolute one.', 'Make idle_timeout shorter than absolute_timeout.'),
+  'config.keys-dir-absent': refused(
+    'Sessions in Redis need sealing keys that all replicas share.',
+    'Run `sallyport keys rotate --dir DIR` once and set `session.keys_dir: DIR`.',
+  ),
+  'config.redis-password-choice': refused('The Redis password is given more than once.', 'Keep one of url, password and password_file.'),
+  'config.redis-without-tls': warned('Redis on another machine is spoken to without TLS.', 'Use `rediss://`.'),
+  'config.memory-store': warned(
+    'Sessions are kept in the memory of one process: a restart signs everybody out, and a second replica does not know them.',
+    'Set `session.store: { redis: … }`.',
+  ),
+  // Frontend and routes
+  'config.frontend-choice': refused('The frontend comes from exactly one place.', 'Keep `dir` or `upstream`.'),
+  'config.sign-in-path-claimed': refused(
+    'A page path of require_sign_in belongs to a route or to the gateway itself, so that it would never be asked for.',
+    'Remove it: routes say for themselves whom they let in.',
+  ),
+  'config.route-path-invalid': refused(
+    'A path is not in canonical form.',
+    'Write a prefix such as `/api/orders`: no trailing slash, no `%`, `*`, `;`, `//`, dot segments, query or fragment.',
+  ),
+  'config.route-path-reserved': refused('The path belongs to the gateway itself.', 'Choose another path, or another base_path.'),
+  'config.route-duplicate': refused('Two routes have the same path.', 'Make one more specific, or merge them.'),
+  'config.route-overlap': refused('Two routes could both claim a path.', 'Make the two paths differ in more than upper and lower case.'),
+  'config.route-name-duplicate': refused('Two routes have the same name.', 'Names label metrics and logs: make each unique.'),
+  'config.route-token-absent': refused(
+    'The route does not say as whom the upstream is called.',
+    'Add `token: { principal: user, audience: … }`, `principal: app` with an `allow` rule, or `principal: none`.',
+  ),
+  'config.route-allow-absent': refused(
+    'An application token carries no limits of a user, so the route must say who may use it.',
+    'Add `allow: signed_in`, or a rule by role, group, scope, claim or tenant.',
+  ),
+  'config.route-token-contradiction': refused(
+    'A route that attaches no token asks for one.',
+    'Remove grant, audience and scopes, or choose `principal: user` or `principal: app`.',
+  ),
+  'config.route-token-for-nobody': refused(
+    'The route names neither audience nor scopes, so its token would be for nobody in particular.',
+    'Add `audience`, or `scopes`.',
+  ),
+  'config.route-grant-mismatch': refused(
+    'This grant does not yield tokens of this principal.',
+    'Leave `grant` away: `user` uses refresh, `app` uses client_credentials.',
+  ),
+  'config.allow-choice': refused(
+    'A rule is exactly one condition.',
+    'Wrap several in `any_of: [ … ]` or `all_of: [ … ]`, so that it is plain which is meant.',
+  ),
+  'config.cookie-of-gateway': refused('The cookies of the gateway are never passed on.', 'Remove the name.'),
+} as const satisfies Record<string, ConfigCodeDefinition>
+
+export type ConfigCode = keyof typeof CONFIG_CODES
