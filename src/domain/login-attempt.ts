@@ -4,7 +4,7 @@ import type { SessionRef } from './session.ts'
 
 /** The half that rides sealed in `state`, through the provider and back. */
 export interface AttemptState {
-  /** 5 bytes of time, 11 random: 22 base64url characters; names the attempt's cookie. */
+  /** 16 random bytes, 22 base64url characters; names the attempt's cookie. */
   readonly id: string
   readonly app: string
   readonly provider: string
