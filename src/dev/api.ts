@@ -58,7 +58,13 @@ export const startDevApi = async (options: DevApiOptions): Promise<DevApi> => {
     const path = (request.url ?? '/').split('?')[0] ?? '/'
     const body = method === 'GET' || method === 'HEAD' ? undefined : await readJson(request)
     const answer = options.answer(caller, { method, path, body })
-    audit.push({ at: new Date().toISOString(), principal: caller.principal, subject: caller.subject, action: `${method} ${path}`, allowed: answer.status < 400 })
+    audit.push({
+      at: new Date().toISOString(),
+      principal: caller.principal,
+      subject: caller.subject,
+      action: `${method} ${path}`,
+      allowed: answer.status < 400,
+    })
     if (audit.length > 200) audit.shift()
     send(response, answer.status, answer.body)
   }

@@ -2,7 +2,10 @@ import { type Caller, type DevApi, type ApiAnswer, startDevApi } from './api.ts'
 
 export const ORDERS = 'https://orders.demo.example/'
 export const REPORTS = 'https://reports.demo.example/'
-export const RESOURCES: Readonly<Record<string, readonly string[]>> = { [ORDERS]: ['orders.read', 'orders.write'], [REPORTS]: ['reports.read'] }
+export const RESOURCES: Readonly<Record<string, readonly string[]>> = {
+  [ORDERS]: ['orders.read', 'orders.write'],
+  [REPORTS]: ['reports.read'],
+}
 
 interface Order {
   readonly id: number

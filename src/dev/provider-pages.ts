@@ -14,11 +14,15 @@ export const signInPage = (users: readonly DevUser[], hint: string): string =>
   )
 
 export const logoutPage = (form: string): string =>
-  page('Sign out', `<p>Sign out of the identity provider too?</p>${form}<button form="op.logoutForm" name="logout" value="yes" autofocus>Yes, sign me out</button>`)
+  page(
+    'Sign out',
+    `<p>Sign out of the identity provider too?</p>${form}<button form="op.logoutForm" name="logout" value="yes" autofocus>Yes, sign me out</button>`,
+  )
 
 export const signedOutPage = (): string => page('Signed out', '<p>You are signed out of the identity provider.</p>')
 
-export const errorPage = (code: string): string => page('That did not work', `<p>The identity provider answered <code>${escape(code)}</code>.</p>`)
+export const errorPage = (code: string): string =>
+  page('That did not work', `<p>The identity provider answered <code>${escape(code)}</code>.</p>`)
 
 const escape = (text: string): string => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
 

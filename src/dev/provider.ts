@@ -100,7 +100,9 @@ const configuration = (options: DevProviderOptions): Configuration => ({
     const { client, session } = ctx.oidc
     if (!client || !session?.accountId) return undefined
     const known = ctx.oidc.result?.consent?.grantId ?? session.grantIdFor(client.clientId)
-    const grant = (known && (await ctx.oidc.provider.Grant.find(known))) || new ctx.oidc.provider.Grant({ clientId: client.clientId, accountId: session.accountId })
+    const grant =
+      (known && (await ctx.oidc.provider.Grant.find(known))) ||
+      new ctx.oidc.provider.Grant({ clientId: client.clientId, accountId: session.accountId })
     grant.addOIDCScope('openid profile email offline_access')
     for (const [resource, scopes] of Object.entries(options.resources)) grant.addResourceScope(resource, scopes.join(' '))
     await grant.save()
@@ -126,7 +128,13 @@ const configuration = (options: DevProviderOptions): Configuration => ({
       getResourceServerInfo: (_ctx, resource) => {
         const scopes = options.resources[resource]
         if (!scopes) throw new UnknownResource()
-        return { scope: scopes.join(' '), audience: resource, accessTokenFormat: 'jwt', accessTokenTTL: options.accessTokenSeconds, jwt: { sign: { alg: 'RS256' } } }
+        return {
+          scope: scopes.join(' '),
+          audience: resource,
+          accessTokenFormat: 'jwt',
+          accessTokenTTL: options.accessTokenSeconds,
+          jwt: { sign: { alg: 'RS256' } },
+        }
       },
     },
   },
@@ -159,7 +167,9 @@ const interact = async (provider: Provider, request: IncomingMessage, response: 
     }
     const chosen = new URLSearchParams(await readForm(request))
     const user = DEV_USERS.find((u) => u.subject === chosen.get('user'))
-    const result = user ? { login: { accountId: user.subject, remember: false } } : { error: 'access_denied', error_description: 'cancelled' }
+    const result = user
+      ? { login: { accountId: user.subject, remember: false } }
+      : { error: 'access_denied', error_description: 'cancelled' }
     await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false })
   } catch {
     response.writeHead(400, { 'content-type': 'text/html; charset=utf-8' }).end(errorPage('interaction_expired'))

@@ -7,7 +7,9 @@ const show = async () => {
   const user = answer.ok ? await answer.json() : undefined
   at('signed-out').hidden = user !== undefined
   at('signed-in').hidden = user === undefined
-  at('who').replaceChildren(...(user ? [text('span', `Signed in as ${user.claims.name ?? user.claims.sub}`), signOutButton()] : [text('span', 'Not signed in')]))
+  at('who').replaceChildren(
+    ...(user ? [text('span', `Signed in as ${user.claims.name ?? user.claims.sub}`), signOutButton()] : [text('span', 'Not signed in')]),
+  )
   if (user) holds(user)
 }
 
@@ -50,7 +52,10 @@ for (const button of document.querySelectorAll('[data-call]'))
 at('add').addEventListener('submit', async (event) => {
   event.preventDefault()
   const item = new FormData(event.target).get('item')
-  await print('orders', await call('/api/orders', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ item }) }))
+  await print(
+    'orders',
+    await call('/api/orders', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ item }) }),
+  )
   event.target.reset()
 })
 
