@@ -3,8 +3,8 @@ import { DEFAULT_BASE_PATH } from '../contract/paths.ts'
 const BYTES_MAX = 1024
 /** Printable ASCII without blank and backslash: what is cut, folded or trimmed on the way to a browser's address bar is not let in at all. */
 const PLAIN = /^\/(?![/])[!-[\]-~]*$/
-/** An encoded slash, backslash, dot or control character, however often it was encoded; a percent sign that encodes nothing. */
-const AMBIGUOUS = /%(?:25)*(?:2f|5c|2e|[01][0-9a-f]|7f)|%(?![0-9a-f]{2})/i
+/** An encoded slash, backslash, dot or control character, however often it was encoded; a percent sign that encodes nothing; path parameters. */
+const AMBIGUOUS = /%(?:25)*(?:2f|5c|2e|[01][0-9a-f]|7f)|%(?![0-9a-f]{2})|;/i
 const DOT_SEGMENT = /\/\.{1,2}(?:\/|$)/
 
 /**
@@ -31,16 +31,15 @@ const endOfPath = (raw: string): number => {
   return end < 0 ? raw.length : end
 }
 
-/** By what a router may make of the path: decoded, without regard to case, parameters after `;` aside. */
+/** By what a router may make of the path: decoded, without regard to case or doubled slashes. */
 const isBelow = (pathname: string, basePath: string): boolean => {
-  const [first = ''] = decodedOf(pathname)
+  const path = decodedOf(pathname)
     .toLowerCase()
     .replace(/\/{2,}/g, '/')
-    .split(';')
   const base = basePath.toLowerCase()
-  return first === base || first.startsWith(`${base}/`)
+  return path === base || path.startsWith(`${base}/`)
 }
 
-/** Percent signs in front of bytes that are no UTF-8 stay. */
+/** ASCII letters and signs only: more is not needed to recognise a base path. */
 const decodedOf = (pathname: string): string =>
   pathname.replace(/%([2-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
