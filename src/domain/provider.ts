@@ -53,6 +53,16 @@ export type Redeemed =
   | { readonly kind: 'credential-rejected'; readonly providerCode: string }
   | { readonly kind: 'unavailable'; readonly retryAfter: Millis; readonly cause: string }
 
+/** What a refreshed ID token must repeat (OpenID Connect Core 1.0 §12.2), and what may be asked for again. */
+export interface KnownIdentity {
+  readonly issuer: string
+  readonly subject: string
+  /** `auth_time` of the login; a later one on refresh is another sign-in. */
+  readonly authTime?: Instant | undefined
+  /** `Grant.scopes`: identity scopes among them are repeated where a refresh narrows, so that the new ID token keeps their claims. */
+  readonly scopes?: readonly string[] | undefined
+}
+
 /** One configured provider, behind the one door to openid-client and jose. Nothing of a library's error passes it, not even as a `cause`. */
 export interface Provider {
   readonly name: string
@@ -72,12 +82,8 @@ export interface Provider {
   >
   /** @param query of the callback URL, as it came */
   redeem(query: URLSearchParams, checks: RedeemChecks, ask: Ask | undefined): Promise<Redeemed>
-  /** `known`: the issuer and subject of the session, which a new ID token must repeat. `markSent` is called when the request can no longer be taken back. */
-  refresh(
-    refreshToken: Secret<'refresh-token'>,
-    ask: Ask,
-    known: { readonly issuer: string; readonly subject: string },
-  ): Promise<TokenAnswer>
+  /** Ends within `requestTimeoutMs`, discovery and key fetches included. `idToken` of the answer: only when the profile needs it for logout. */
+  refresh(refreshToken: Secret<'refresh-token'>, ask: Ask, known: KnownIdentity): Promise<TokenAnswer>
   /** RFC 6749 §4.4. */
   application(ask: Ask): Promise<TokenAnswer>
   /** RFC 7009, bounded, best effort. */

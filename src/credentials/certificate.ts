@@ -1,0 +1,75 @@
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import type { AssertionAlgorithm, CertificateCredential } from '../domain/credential.ts'
+import { instant } from '../kernel/time.ts'
+import type { Instant } from '../kernel/time.ts'
+
+/** Why a pair is not used; a closed set, for logs. */
+export type PairFault =
+  | 'certificate-unreadable'
+  | 'key-unreadable'
+  | 'key-mismatch'
+  | 'key-weak'
+  | 'key-unsupported'
+  | 'not-yet-valid'
+  | 'expired'
+
+export type Pair =
+  | { readonly kind: 'usable'; readonly credential: CertificateCredential }
+  | { readonly kind: 'unusable'; readonly fault: PairFault }
+
+const unusable = (fault: PairFault): Pair => ({ kind: 'unusable', fault })
+
+/** A certificate and its private key as read from a source, judged at `now`. Half-written files come out as unreadable or mismatched. */
+export const judgePair = (certificatePem: string, keyPem: string, file: string, now: Instant): Pair => {
+  const certificate = readCertificate(certificatePem)
+  if (!certificate) return unusable('certificate-unreadable')
+  const privateKey = readPrivateKey(keyPem)
+  if (!privateKey) return unusable('key-unreadable')
+  if (!certificate.checkPrivateKey(privateKey)) return unusable('key-mismatch')
+  const algorithm = algorithmOf(privateKey)
+  if (algorithm === 'weak') return unusable('key-weak')
+  if (algorithm === 'unsupported') return unusable('key-unsupported')
+  const notBefore = instant(certificate.validFromDate.getTime())
+  const notAfter = instant(certificate.validToDate.getTime())
+  if (now < notBefore) return unusable('not-yet-valid')
+  if (now >= notAfter) return unusable('expired')
+  const thumbprint = createHash('sha256').update(certificate.raw).digest('base64url')
+  return { kind: 'usable', credential: { kind: 'certificate', privateKey, algorithm, thumbprint, notBefore, notAfter, file } }
+}
+
+/** Of several usable pairs the newest: latest start, then latest end. */
+export const newest = (credentials: readonly CertificateCredential[]): CertificateCredential | undefined =>
+  credentials.toSorted((a, b) => b.notBefore - a.notBefore || b.notAfter - a.notAfter || a.thumbprint.localeCompare(b.thumbprint))[0]
+
+/** ASVS 5.0 §11.2.3, FAPI 2.0 §5.4: no RSA key below 2048 bits. */
+const algorithmOf = (key: KeyObject): AssertionAlgorithm | 'weak' | 'unsupported' => {
+  const details = key.asymmetricKeyDetails
+  switch (key.asymmetricKeyType) {
+    case 'rsa':
+      return (details?.modulusLength ?? 0) >= 2048 ? 'PS256' : 'weak'
+    case 'ec':
+      return details?.namedCurve === 'prime256v1' ? 'ES256' : 'unsupported'
+    case 'ed25519':
+      return 'EdDSA'
+    default:
+      return 'unsupported'
+  }
+}
+
+// What Node says about a broken PEM can quote it: the reason stops here.
+const readCertificate = (pem: string): X509Certificate | undefined => {
+  try {
+    return new X509Certificate(pem)
+  } catch {
+    return undefined
+  }
+}
+
+const readPrivateKey = (pem: string): KeyObject | undefined => {
+  try {
+    return createPrivateKey(pem)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,43 @@
+import type { ProviderProfile } from '../domain/provider.ts'
+import type { Ask, Claims } from '../domain/token.ts'
+import type { Secret } from '../kernel/secret.ts'
+import { decodeJwt, stringOf } from './json.ts'
+import { isGuid, traitsOf } from './profiles.ts'
+
+export type AccessTokenCheck = 'access-token-audience' | 'access-token-principal'
+
+/**
+ * What can be read of an access token must not contradict the ask. It is opaque to its client (RFC 9068 §6), so only a contradiction counts:
+ * a token that is no JWT, or says nothing, passes.
+ */
+export const checkAccessToken = (
+  token: Secret<'access-token'>,
+  ask: Ask,
+  want: { readonly principal: 'user' | 'app'; readonly clientId: string; readonly profile: ProviderProfile },
+): AccessTokenCheck | undefined => {
+  const payload = decodeJwt(token.reveal())?.payload
+  if (!payload) return undefined
+  if (principalOf(payload, want.clientId, want.profile) === (want.principal === 'user' ? 'app' : 'user')) return 'access-token-principal'
+  return ask.audience === undefined || isFor(payload, ask.audience, want.profile) ? undefined : 'access-token-audience'
+}
+
+/** undefined: it does not say. RFC 9068 §2.2: without a user, `sub` is the client; Entra says `idtyp`, and `scp` only where a user delegated. */
+const principalOf = (payload: Claims, clientId: string, profile: ProviderProfile): 'user' | 'app' | undefined => {
+  const type = stringOf(payload, 'idtyp')
+  if (type === 'app' || type === 'user') return type
+  if (stringOf(payload, 'sub') === clientId) return 'app'
+  return profile.name === 'entra' && stringOf(payload, 'scp') !== undefined ? 'user' : undefined
+}
+
+const isFor = (payload: Claims, audience: string, profile: ProviderProfile): boolean => {
+  const claim = payload['aud']
+  if (claim === undefined) return true
+  const audiences = (Array.isArray(claim) ? claim : [claim]).filter((item) => typeof item === 'string')
+  if (audiences.includes(audience)) return true
+  // Asked by URI, answered by GUID, or the other way round: the same API under its other name, for all that can be seen here.
+  return (
+    traitsOf(profile).audienceMayBeRenamed && audiences.some((item) => isGuid(item) !== isGuid(audience) || sameButSlash(item, audience))
+  )
+}
+
+const sameButSlash = (a: string, b: string): boolean => a.replace(/\/$/, '') === b.replace(/\/$/, '')

@@ -1,0 +1,86 @@
+import { allowInsecureRequests, clockSkew, Configuration, customFetch } from 'openid-client'
+import type { ClientAuth, ServerMetadata } from 'openid-client'
+import type { Clock, Millis } from '../kernel/time.ts'
+import { NoCredentialError } from './client-auth.ts'
+import type { Metadata } from './discovery.ts'
+import type { BoundedFetch, Exchange } from './fetch.ts'
+
+/** One request made by openid-client: what was really answered, and whether the library was content with it. */
+export interface Call {
+  readonly exchange: Exchange
+  readonly accepted: boolean
+}
+
+export interface CallDeps {
+  readonly fetch: BoundedFetch
+  readonly clock: Clock
+  readonly clientId: string
+  readonly clientAuth: (metadata: Metadata) => ClientAuth
+}
+
+/**
+ * Runs one call of openid-client on a Configuration of its own, whose fetch keeps the raw answer. The library builds and authenticates the request and
+ * has a veto on the answer; its errors, which can hold whole token responses, end here. Reading the raw answer ourselves is what saves a rotated refresh
+ * token when the library rejects something else in it, and an `error` that it hides behind a `WWW-Authenticate` header.
+ */
+export const callProvider = async (
+  deps: CallDeps,
+  metadata: Metadata,
+  budgetMs: Millis,
+  run: (configuration: Configuration) => Promise<unknown>,
+): Promise<Call> => {
+  let exchange: Exchange | undefined
+  const configuration = configure(deps, metadata, async (url, options) => {
+    if (exchange) throw new Error('one request per call') // no hidden retry of a grant
+    const { body, headers } = options
+    exchange = { kind: 'failed', sent: 'unknown', cause: 'network' }
+    exchange = await deps.fetch({
+      url: new URL(url),
+      method: 'POST',
+      headers: headers as Record<string, string>,
+      body: String(body),
+      timeoutMs: budgetMs,
+    })
+    if (exchange.kind === 'failed') throw new TypeError('fetch failed')
+    const bodyless = exchange.status === 204 || exchange.status === 205
+    return new Response(bodyless ? null : exchange.body, {
+      status: exchange.status,
+      headers: { 'content-type': exchange.contentType ?? 'application/octet-stream' },
+    })
+  })
+  try {
+    await run(configuration)
+    return { exchange: exchange ?? notSent('library'), accepted: true }
+  } catch (error) {
+    return { exchange: exchange ?? notSent(error instanceof NoCredentialError ? 'no-credential' : 'library'), accepted: false }
+  }
+}
+
+const notSent = (cause: string): Exchange => ({ kind: 'failed', sent: 'not-sent', cause })
+
+const configure = (deps: CallDeps, metadata: Metadata, fetch: (url: string, options: RequestInit) => Promise<Response>): Configuration => {
+  // The library reads the system's clock; what it checks must be true at ours.
+  const skew = Math.round((deps.clock.now() - Date.now()) / 1000)
+  const configuration = new Configuration(serverMetadata(metadata), deps.clientId, { [clockSkew]: skew }, deps.clientAuth(metadata))
+  if (metadata.issuer.startsWith('http:')) allowInsecureRequests(configuration)
+  configuration.timeout = 600 // ours is in `fetch`
+  configuration[customFetch] = fetch as NonNullable<(typeof configuration)[typeof customFetch]>
+  return configuration
+}
+
+/** For building URLs, where nothing is sent. */
+export const offlineConfiguration = (metadata: Metadata, clientId: string): Configuration => {
+  const configuration = new Configuration(serverMetadata(metadata), clientId)
+  if (metadata.issuer.startsWith('http:')) allowInsecureRequests(configuration)
+  return configuration
+}
+
+const serverMetadata = (metadata: Metadata): ServerMetadata => ({
+  issuer: metadata.issuer,
+  authorization_endpoint: metadata.authorizationEndpoint.href,
+  token_endpoint: metadata.tokenEndpoint.href,
+  ...(metadata.revocationEndpoint && { revocation_endpoint: metadata.revocationEndpoint.href }),
+  ...(metadata.endSessionEndpoint && { end_session_endpoint: metadata.endSessionEndpoint.href }),
+  id_token_signing_alg_values_supported: [...metadata.idTokenAlgorithms],
+  authorization_response_iss_parameter_supported: metadata.announcesIss,
+})

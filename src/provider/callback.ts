@@ -1,0 +1,47 @@
+import type { ProviderProfile, RedeemChecks, Redeemed } from '../domain/provider.ts'
+import { Secret } from '../kernel/secret.ts'
+import type { Metadata } from './discovery.ts'
+import { cleanCode } from './token-outcome.ts'
+
+/** RFC 6749 §3.1: a parameter that comes twice can mean two things, each to another reader. */
+const ONCE = [
+  'code',
+  'state',
+  'iss',
+  'error',
+  'error_description',
+  'session_state',
+  'response',
+  'id_token',
+  'access_token',
+  'token_type',
+] as const
+const CODE_CHARS_MAX = 8192
+
+/** What can be refused without asking anybody. undefined: go on. */
+export const checkCallback = (query: URLSearchParams, checks: RedeemChecks): Redeemed | undefined => {
+  if (ONCE.some((name) => query.getAll(name).length > 1)) return invalid('duplicate-parameter')
+  if (!Secret.of('state', query.get('state') ?? '').equals(checks.state)) return invalid('state')
+  if (['response', 'id_token', 'access_token', 'token_type'].some((name) => query.has(name))) return invalid('response-type')
+  const code = query.get('code')
+  const error = query.get('error')
+  if (code !== null && error !== null) return invalid('response-type')
+  if (error === null && (code === null || code === '' || code.length > CODE_CHARS_MAX)) return invalid('code')
+  return undefined
+}
+
+/** With the metadata at hand: RFC 9207 §2.4, then what the provider has to say. undefined: there is a code to redeem. */
+export const checkResponse = (query: URLSearchParams, metadata: Metadata, profile: ProviderProfile): Redeemed | undefined => {
+  const iss = query.get('iss')
+  if (iss === null ? metadata.announcesIss : iss !== metadata.issuer) return invalid('iss')
+  const error = query.get('error')
+  if (error === null) return undefined
+  const cancelled = error === 'access_denied' && !isUnassigned(query, profile)
+  return { kind: 'refused', cancelled, providerCode: cleanCode(error) }
+}
+
+/** Entra says `access_denied` of its own accord when the user is not assigned to the application. */
+const isUnassigned = (query: URLSearchParams, profile: ProviderProfile): boolean =>
+  profile.name === 'entra' && (query.get('error_description') ?? '').startsWith('AADSTS50105')
+
+export const invalid = (check: string): Extract<Redeemed, { kind: 'invalid' }> => ({ kind: 'invalid', check })

@@ -1,0 +1,58 @@
+import type { webcrypto } from 'node:crypto'
+import { ClientSecretBasic, ClientSecretPost, modifyAssertion, PrivateKeyJwt } from 'openid-client'
+import type { ClientAuth } from 'openid-client'
+import type { AssertionAlgorithm, CertificateCredential, Credential, CredentialSource } from '../domain/credential.ts'
+import { assertNever } from '../kernel/assert.ts'
+import type { ProfileTraits } from './profiles.ts'
+
+/** Thrown into openid-client before anything is sent; the call is then `not-sent`. */
+export class NoCredentialError extends Error {}
+
+/** Asks the source anew on every call, so that a rotation needs no restart and drops no request. */
+export const clientAuth =
+  (source: CredentialSource, traits: ProfileTraits, tokenEndpoint: URL): ClientAuth =>
+  (as, client, body, headers) => {
+    const credential = source.current()
+    if (!credential) throw new NoCredentialError()
+    return authOf(credential, traits, tokenEndpoint)(as, client, body, headers)
+  }
+
+const authOf = (credential: Credential, traits: ProfileTraits, tokenEndpoint: URL): ClientAuth => {
+  switch (credential.kind) {
+    case 'secret':
+      return credential.method === 'client_secret_basic'
+        ? ClientSecretBasic(credential.secret.reveal())
+        : ClientSecretPost(credential.secret.reveal())
+    case 'certificate':
+      return assertionAuth(credential, traits, tokenEndpoint)
+    default:
+      return assertNever(credential)
+  }
+}
+
+const IMPORT: Readonly<Record<AssertionAlgorithm, Parameters<CertificateCredential['privateKey']['toCryptoKey']>[0]>> = {
+  PS256: { name: 'RSA-PSS', hash: 'SHA-256' },
+  ES256: { name: 'ECDSA', namedCurve: 'P-256' },
+  EdDSA: { name: 'Ed25519' },
+}
+/** One import per key object, kept as long as that is. */
+const imported = new WeakMap<CertificateCredential['privateKey'], webcrypto.CryptoKey>()
+
+/** RFC 7523 §3: one audience as a string, a fresh `jti` and 60 s of life each time (both openid-client's defaults). */
+const assertionAuth = (credential: CertificateCredential, traits: ProfileTraits, tokenEndpoint: URL): ClientAuth => {
+  let key = imported.get(credential.privateKey)
+  if (!key) {
+    key = credential.privateKey.toCryptoKey(IMPORT[credential.algorithm], false, ['sign'])
+    imported.set(credential.privateKey, key)
+  }
+  return PrivateKeyJwt(traits.assertionKey === 'kid' ? { key, kid: credential.thumbprint } : key, {
+    [modifyAssertion]: (header, payload) => {
+      header['typ'] = 'JWT'
+      if (traits.assertionKey === 'x5t#S256') {
+        delete header['kid']
+        header['x5t#S256'] = credential.thumbprint
+      }
+      if (traits.assertionAudience === 'token-endpoint') payload['aud'] = tokenEndpoint.href
+    },
+  })
+}

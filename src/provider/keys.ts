@@ -1,0 +1,151 @@
+import { compactVerify, importJWK } from 'jose'
+import type { JWK } from 'jose'
+import type { Claims, Json } from '../domain/token.ts'
+import { backoff } from '../kernel/backoff.ts'
+import type { Log } from '../kernel/ports.ts'
+import { SingleFlight } from '../kernel/single-flight.ts'
+import { after, between, instant, minutes, seconds } from '../kernel/time.ts'
+import type { Clock } from '../kernel/time.ts'
+import type { BoundedFetch } from './fetch.ts'
+import { decodeJwt, isJsonType, isObject, parseObject, stringOf } from './json.ts'
+
+export type Verified =
+  | { readonly kind: 'verified'; readonly payload: Claims; readonly algorithm: string }
+  | { readonly kind: 'invalid'; readonly check: 'id-token' | 'algorithm' | 'signature' }
+  /** No key could be asked: `key-unknown` when the key set has none of that name, otherwise why it could not be fetched. */
+  | { readonly kind: 'no-key'; readonly cause: string }
+
+export interface Keys {
+  /** True when keys are held, after fetching them if need be. */
+  ready(jwksUri: URL): Promise<boolean>
+  verify(token: string, use: { readonly jwksUri: URL; readonly algorithms: readonly string[] }): Promise<Verified>
+}
+
+export interface KeysDeps {
+  readonly name: string
+  readonly timeoutMs: number
+  readonly fetch: BoundedFetch
+  readonly clock: Clock
+  readonly log: Log
+  readonly random?: (() => number) | undefined
+}
+
+const FRESH_FOR = minutes(10)
+/** An unknown key id fetches the set anew, even when the copy was made a moment ago, but not more often than this. */
+const UNKNOWN_KID_EVERY = seconds(10)
+const CANDIDATES_MAX = 8
+const TOKEN_CHARS_MAX = 64 * 1024
+
+/**
+ * The provider's signing keys, from its `jwks_uri` and nowhere else: `jku`, `x5u`, `jwk` and `x5c` of a token's header are never looked at
+ * (RFC 8725 §3.10). Last good kept.
+ */
+export const createKeys = (deps: KeysDeps): Keys => {
+  const flight = new SingleFlight<string | undefined>()
+  let held: readonly JWK[] | undefined
+  let fetchedAt = instant(0)
+  let failures = 0
+  let retryAt = instant(0)
+  let unknownAt = instant(-UNKNOWN_KID_EVERY)
+
+  /** undefined: loaded; otherwise why not. Never rejects. */
+  const load = (jwksUri: URL): Promise<string | undefined> =>
+    flight.run('keys', async () => {
+      const read = await readKeys(deps, jwksUri)
+      if (typeof read !== 'string') {
+        held = read
+        fetchedAt = deps.clock.now()
+        failures = 0
+        return undefined
+      }
+      retryAt = after(deps.clock.now(), backoff(failures, seconds(1), seconds(30), deps.random?.()))
+      failures += 1
+      deps.log.warn({ provider: deps.name, cause: read, attempt: failures }, 'provider keys not available')
+      return read
+    })
+
+  const first = async (jwksUri: URL): Promise<string | undefined> => {
+    if (held) {
+      const now = deps.clock.now()
+      if (between(fetchedAt, now) >= FRESH_FOR && now >= retryAt) void load(jwksUri)
+      return undefined
+    }
+    return flight.size > 0 || deps.clock.now() >= retryAt ? load(jwksUri) : 'backing-off'
+  }
+
+  /** Whoever comes while a fetch is under way shares it; a flood of invented key ids costs one fetch per interval. */
+  const again = async (jwksUri: URL): Promise<string | undefined> => {
+    if (flight.size > 0) return load(jwksUri)
+    const now = deps.clock.now()
+    if (between(unknownAt, now) < UNKNOWN_KID_EVERY) return 'key-unknown'
+    unknownAt = now
+    return load(jwksUri)
+  }
+
+  return {
+    ready: async (jwksUri) => (await first(jwksUri)) === undefined,
+    verify: async (token, { jwksUri, algorithms }) => {
+      const decoded = token.length <= TOKEN_CHARS_MAX ? decodeJwt(token) : undefined
+      if (!decoded) return { kind: 'invalid', check: 'id-token' }
+      const algorithm = stringOf(decoded.header, 'alg')
+      if (algorithm === undefined || !algorithms.includes(algorithm)) return { kind: 'invalid', check: 'algorithm' }
+
+      const copyWasHeld = held !== undefined
+      const missing = await first(jwksUri)
+      if (missing !== undefined) return { kind: 'no-key', cause: missing }
+      const kid = stringOf(decoded.header, 'kid')
+      let candidates = choose(held ?? [], algorithm, kid)
+      if (candidates.length === 0 && copyWasHeld) {
+        const cause = await again(jwksUri)
+        if (cause !== undefined) return { kind: 'no-key', cause }
+        candidates = choose(held ?? [], algorithm, kid)
+      }
+      if (candidates.length === 0) return { kind: 'no-key', cause: 'key-unknown' }
+      for (const key of candidates)
+        if (await isSignedBy(token, key, algorithm)) return { kind: 'verified', payload: decoded.payload, algorithm }
+      return { kind: 'invalid', check: 'signature' }
+    },
+  }
+}
+
+const readKeys = async (deps: KeysDeps, url: URL): Promise<readonly JWK[] | string> => {
+  const accept = 'application/json, application/jwk-set+json'
+  const answer = await deps.fetch({ url, method: 'GET', headers: { accept }, timeoutMs: deps.timeoutMs })
+  if (answer.kind === 'failed') return answer.cause
+  if (answer.status !== 200) return `http-${answer.status}`
+  const keys = isJsonType(answer.contentType) ? parseObject(answer.body)?.['keys'] : undefined
+  return Array.isArray(keys) ? keys.filter((key: Json) => isObject(key)).map(publicPart) : 'keys-malformed'
+}
+
+const PUBLIC = ['kty', 'crv', 'x', 'y', 'n', 'e', 'kid', 'alg', 'use'] as const
+/** Only what verifies: a key set with private members, a `k` or a chain does not change what is checked. */
+const publicPart = (key: Claims): JWK =>
+  Object.fromEntries(PUBLIC.flatMap((name) => (typeof key[name] === 'string' ? [[name, key[name]]] : [])))
+
+const KINDS: Readonly<Record<string, { readonly kty: string; readonly crv?: string }>> = {
+  RS256: { kty: 'RSA' },
+  PS256: { kty: 'RSA' },
+  ES256: { kty: 'EC', crv: 'P-256' },
+  EdDSA: { kty: 'OKP', crv: 'Ed25519' },
+  Ed25519: { kty: 'OKP', crv: 'Ed25519' },
+}
+
+/** Without `kid` every key of the right kind is a candidate, as RFC 7515 §4.1.4 leaves it optional. */
+const choose = (keys: readonly JWK[], algorithm: string, kid: string | undefined): readonly JWK[] => {
+  const kind = KINDS[algorithm]
+  if (!kind) return []
+  return keys
+    .filter((key) => key.kty === kind.kty && (kind.crv === undefined || key.crv === kind.crv))
+    .filter((key) => (kid === undefined || key.kid === kid) && (key.use ?? 'sig') === 'sig' && (key.alg ?? algorithm) === algorithm)
+    .slice(0, CANDIDATES_MAX)
+}
+
+/** jose refuses RSA keys below 2048 bits, unknown `crit` headers and every mismatch of key and algorithm. */
+const isSignedBy = async (token: string, key: JWK, algorithm: string): Promise<boolean> => {
+  try {
+    await compactVerify(token, await importJWK(key, algorithm), { algorithms: [algorithm] })
+    return true
+  } catch {
+    return false
+  }
+}

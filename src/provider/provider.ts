@@ -1,0 +1,164 @@
+import { performance } from 'node:perf_hooks'
+import { tokenRevocation } from 'openid-client'
+import type { Dispatcher } from 'undici'
+import type { CredentialSource } from '../domain/credential.ts'
+import type { Metrics } from '../domain/metric.ts'
+import type { Provider, ProviderProfile } from '../domain/provider.ts'
+import type { Ask } from '../domain/token.ts'
+import type { Log } from '../kernel/ports.ts'
+import type { Secret } from '../kernel/secret.ts'
+import { millis } from '../kernel/time.ts'
+import type { Clock, Millis } from '../kernel/time.ts'
+import { createAgent } from './agent.ts'
+import { authorizationUrl, endSessionUrl } from './authorize.ts'
+import { callProvider } from './call.ts'
+import type { Call } from './call.ts'
+import { clientAuth } from './client-auth.ts'
+import { createDiscovery } from './discovery.ts'
+import { endpointUrl } from './endpoint-url.ts'
+import { createFetch } from './fetch.ts'
+import { createKeys } from './keys.ts'
+import { traitsOf } from './profiles.ts'
+import { redeem } from './redeem.ts'
+import type { Room } from './room.ts'
+import { application, refresh } from './token-endpoint.ts'
+import { denialOf } from './token-outcome.ts'
+
+export interface ProviderDeps {
+  readonly name: string
+  /** Byte for byte as the provider announces it. */
+  readonly issuer: string
+  readonly profile: ProviderProfile
+  readonly clientId: string
+  readonly clientAuth: CredentialSource
+  readonly redirectUri: string
+  readonly postLogoutRedirectUri: string
+  /** `provider.scopes`. */
+  readonly scopes: readonly string[]
+  /** The asks of all user routes: their audiences are named in the authorization request. */
+  readonly userAsks: readonly Ask[]
+  /** Of one request to the provider, everything included. */
+  readonly timeoutMs: Millis
+  /** Accepts an issuer on loopback over http; never any other. */
+  readonly insecureAllowHttp: boolean
+  /** PEM of the authorities trusted for this provider, instead of the system's. */
+  readonly caFile?: string | undefined
+  /** Instead of an own agent; stays the caller's to close. */
+  readonly dispatcher?: Dispatcher | undefined
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+  /** For the jitter of retries; in [0, 1). */
+  readonly random?: (() => number) | undefined
+}
+
+/** Keys are fetched within this after a token answer came; it is part of `requestTimeoutMs`. */
+const KEYS_TIMEOUT_MS = millis(2000)
+
+/** One provider. Asks nothing before its first use, so the gateway starts while the provider is down. @throws Error when the issuer may not be spoken to */
+export const createProvider = (deps: ProviderDeps): Provider & { close(): Promise<void> } => {
+  const { name, profile, clientId, clock, log, random } = deps
+  if (!endpointUrl(deps.issuer, deps.insecureAllowHttp))
+    throw new Error('provider.issuer must be https, or http on loopback with insecure_allow_http')
+  const own = deps.dispatcher ? undefined : createAgent({ caFile: deps.caFile, timeoutMs: deps.timeoutMs })
+  const fetch = createFetch(deps.dispatcher ?? (own as Dispatcher))
+  const traits = traitsOf(profile)
+  const keysTimeoutMs = millis(Math.min(deps.timeoutMs, KEYS_TIMEOUT_MS))
+  const callDeps = {
+    fetch,
+    clock,
+    clientId,
+    clientAuth: (metadata: { tokenEndpoint: URL }) => clientAuth(deps.clientAuth, traits, metadata.tokenEndpoint),
+  }
+
+  const room: Room = {
+    name,
+    clock,
+    log,
+    timeoutMs: deps.timeoutMs,
+    client: {
+      clientId,
+      profile,
+      redirectUri: new URL(deps.redirectUri),
+      postLogoutRedirectUri: new URL(deps.postLogoutRedirectUri),
+      scopes: { profile, loginScopes: deps.scopes, userAsks: deps.userAsks },
+    },
+    discovery: createDiscovery({ ...deps, fetch }),
+    keys: createKeys({ name, fetch, clock, log, random, timeoutMs: keysTimeoutMs }),
+    call: async (grant, metadata, budgetMs, run) => {
+      const startedAt = performance.now()
+      const call = await callProvider(callDeps, metadata, budgetMs, run)
+      const ms = performance.now() - startedAt
+      const outcome = outcomeOf(call)
+      const labels = { provider: name, grant, outcome }
+      deps.metrics.count('sallyport_broker_token_requests_total', labels)
+      deps.metrics.observe('sallyport_broker_token_request_seconds', ms / 1000, labels)
+      report(room, grant, call, outcome, ms)
+      return call
+    },
+    revoke: (token) => revoke(room, token),
+  }
+
+  return {
+    name,
+    profile,
+    requestTimeoutMs: millis(deps.timeoutMs + keysTimeoutMs),
+    authorizationUrl: async (request) => {
+      const found = await room.discovery.get()
+      if (found.kind === 'unavailable') return found
+      // Behind the redirect: the user takes longer to sign in than this takes, and the callback finds the keys there.
+      void room.keys.ready(found.metadata.jwksUri)
+      return { kind: 'url', url: await authorizationUrl(found.metadata, room.client, request) }
+    },
+    redeem: (query, checks, ask) => redeem(room, query, checks, ask),
+    refresh: (refreshToken, ask, known) => refresh(room, refreshToken, ask, known),
+    application: (ask) => application(room, ask),
+    revoke: room.revoke,
+    endSessionUrl: async (hint) => {
+      const found = await room.discovery.get()
+      return found.kind === 'found' ? endSessionUrl(found.metadata, room.client, hint) : undefined
+    },
+    close: async () => {
+      await own?.destroy()
+    },
+  }
+}
+
+/** RFC 7009 §2. */
+const revoke = async (room: Room, token: Secret<'refresh-token'>): Promise<'revoked' | 'unsupported' | 'unavailable'> => {
+  const found = await room.discovery.get()
+  if (found.kind === 'unavailable') return 'unavailable'
+  if (!found.metadata.revocationEndpoint) return 'unsupported'
+  const { exchange } = await room.call('revocation', found.metadata, room.timeoutMs, (configuration) =>
+    tokenRevocation(configuration, token.reveal(), { token_type_hint: 'refresh_token' }),
+  )
+  // 200 whatever the token was, also an unknown one (§2.2); some answer 204.
+  return exchange.kind === 'answered' && exchange.status < 300 ? 'revoked' : 'unavailable'
+}
+
+/** `refused`: the provider answered and said no; `unusable`: 200, but the library would not have it. */
+type CallOutcome = 'answered' | 'unusable' | 'refused' | 'unavailable'
+const outcomeOf = ({ exchange, accepted }: Call): CallOutcome => {
+  if (exchange.kind === 'failed' || exchange.status >= 500 || exchange.status === 429) return 'unavailable'
+  if (exchange.status >= 300) return 'refused'
+  return accepted ? 'answered' : 'unusable'
+}
+
+/** Credential trouble is the operator's to mend today; all else is told by the flows, which know whose request it was. */
+const report = (room: Room, grant: string, { exchange }: Call, outcome: CallOutcome, ms: number): void => {
+  const facts = { provider: room.name, grant, ms: Math.round(ms) }
+  if (outcome === 'answered') return room.log.debug(facts, 'provider answered')
+  if (exchange.kind === 'failed') {
+    return room.log.warn({ ...facts, cause: exchange.cause, reason: exchange.sent }, 'provider did not answer')
+  }
+  if (outcome === 'unusable') return room.log.warn({ ...facts, status: exchange.status }, 'provider answer not usable')
+  const denial = denialOf(exchange, { profile: room.client.profile, spent: 'nothing', now: room.clock.now() })
+  if (denial.kind === 'refused' && denial.reason === 'credential-rejected') {
+    return room.log.error(
+      { ...facts, status: exchange.status, providerCode: denial.providerCode },
+      'provider rejected the client credential',
+    )
+  }
+  const code = denial.kind === 'refused' ? denial.providerCode : denial.cause
+  room.log.info({ ...facts, status: exchange.status, providerCode: code }, 'provider answered no')
+}

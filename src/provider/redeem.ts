@@ -1,0 +1,165 @@
+import { authorizationCodeGrant } from 'openid-client'
+import type { RedeemChecks, Redeemed, SignedIn } from '../domain/provider.ts'
+import type { Ask, Claims } from '../domain/token.ts'
+import { assertNever } from '../kernel/assert.ts'
+import { Secret } from '../kernel/secret.ts'
+import { fromNumericDate, seconds } from '../kernel/time.ts'
+import type { Instant } from '../kernel/time.ts'
+import { checkAccessToken } from './access-token.ts'
+import { setTarget } from './authorize.ts'
+import { checkCallback, checkResponse, invalid } from './callback.ts'
+import type { Metadata } from './discovery.ts'
+import { checkIdToken } from './id-token.ts'
+import { stringOf } from './json.ts'
+import { isGuid } from './profiles.ts'
+import type { Room } from './room.ts'
+import { codeScopes, grantedScopes } from './scopes.ts'
+import { denialOf } from './token-outcome.ts'
+import { accessTokenOf, parseTokenResponse } from './token-response.ts'
+import type { TokenSet } from './token-response.ts'
+
+/** The callback: nothing is sent before everything that can be checked without the provider holds. */
+export const redeem = async (room: Room, query: URLSearchParams, checks: RedeemChecks, ask: Ask | undefined): Promise<Redeemed> => {
+  // 1. the parameters themselves
+  const early = checkCallback(query, checks)
+  if (early) return early
+  const found = await room.discovery.get()
+  if (found.kind === 'unavailable') return found
+  const { metadata } = found
+  const answered = checkResponse(query, metadata, room.client.profile)
+  if (answered) return answered
+
+  // 2. the keys before the code: a code is spent once, and without keys it would be for nothing
+  if (!(await room.keys.ready(metadata.jwksUri))) return { kind: 'unavailable', retryAfter: seconds(5), cause: 'keys' }
+
+  // 3. redeem
+  const now = room.clock.now()
+  const call = await room.call('authorization_code', metadata, room.timeoutMs, (configuration) =>
+    authorizationCodeGrant(
+      configuration,
+      callbackUrl(room.client.redirectUri, query),
+      {
+        expectedState: checks.state.reveal(),
+        expectedNonce: checks.nonce.reveal(),
+        pkceCodeVerifier: checks.verifier.reveal(),
+        idTokenExpected: true,
+        ...(checks.maxAgeSeconds !== undefined && { maxAge: checks.maxAgeSeconds }),
+      },
+      codeParameters(room, ask),
+    ),
+  )
+  if (call.exchange.kind === 'failed' || call.exchange.status !== 200) return deniedRedemption(room, call.exchange, now)
+
+  // 4. judge; whatever fails now, tokens are out, and the one that lives long is given back
+  const response = parseTokenResponse(call.exchange, now)
+  const judged =
+    response.parsed.kind === 'bad'
+      ? invalid(response.parsed.check)
+      : await judge(room, metadata, response.parsed.tokens, response.refreshToken, checks, ask, now)
+  const verdict = judged.kind === 'signed-in' && !call.accepted ? invalid('response') : judged
+  if (verdict.kind !== 'signed-in' && response.refreshToken) await room.revoke(response.refreshToken)
+  return verdict
+}
+
+/** From configuration, never from the request's Host; openid-client takes the redirect URI from it. */
+const callbackUrl = (redirectUri: URL, query: URLSearchParams): URL => {
+  const url = new URL(redirectUri)
+  url.search = query.toString()
+  return url
+}
+
+const codeParameters = (room: Room, ask: Ask | undefined): URLSearchParams => {
+  const parameters = new URLSearchParams()
+  setTarget(parameters, ask, room.client.profile)
+  const scopes = codeScopes(ask, room.client.scopes)
+  if (scopes) parameters.set('scope', scopes.join(' '))
+  return parameters
+}
+
+const deniedRedemption = (room: Room, exchange: Parameters<typeof denialOf>[0], now: Instant): Redeemed => {
+  const denial = denialOf(exchange, { profile: room.client.profile, spent: 'code', now })
+  if (denial.kind === 'unavailable') return { kind: 'unavailable', retryAfter: denial.retryAfter, cause: denial.cause }
+  switch (denial.reason) {
+    case 'code-rejected':
+      return invalid('code-rejected')
+    case 'credential-rejected':
+      return { kind: 'credential-rejected', providerCode: denial.providerCode }
+    case 'grant-rejected':
+    case 'step-up-required':
+    case 'consent-required':
+    case 'audience-denied':
+      return { kind: 'refused', cancelled: false, providerCode: denial.providerCode }
+    default:
+      return assertNever(denial.reason)
+  }
+}
+
+const judge = async (
+  room: Room,
+  metadata: Metadata,
+  tokens: TokenSet,
+  refreshToken: Secret<'refresh-token'> | undefined,
+  checks: RedeemChecks,
+  ask: Ask | undefined,
+  now: Instant,
+): Promise<Redeemed> => {
+  if (!tokens.idToken) return invalid('id-token')
+  const verified = await room.keys.verify(tokens.idToken.reveal(), { jwksUri: metadata.jwksUri, algorithms: metadata.idTokenAlgorithms })
+  if (verified.kind === 'no-key') {
+    return verified.cause === 'key-unknown' ? invalid('key-unknown') : { kind: 'unavailable', retryAfter: seconds(5), cause: 'keys' }
+  }
+  if (verified.kind === 'invalid') return invalid(verified.check)
+  const { payload: claims, algorithm } = verified
+  const failed = checkIdToken(claims, algorithm, {
+    issuer: metadata.issuer,
+    clientId: room.client.clientId,
+    now: room.clock.now(),
+    nonce: checks.nonce,
+    maxAgeSeconds: checks.maxAgeSeconds,
+    acrValues: checks.acrValues,
+    accessToken: tokens.token,
+  })
+  if (failed) return invalid(failed)
+  if (!isOfTenant(claims, metadata.issuer, room)) return invalid('tenant')
+  const unusable = ask && checkAccessToken(tokens.token, ask, { principal: 'user', ...room.client })
+  if (unusable === 'access-token-principal') return invalid(unusable)
+  if (unusable)
+    room.log.warn(
+      { provider: room.name, ...(ask.audience !== undefined && { audience: ask.audience }), code: unusable },
+      'access token of the login is for another audience',
+    )
+  if (!refreshToken) room.log.info({ provider: room.name }, 'login yielded no refresh token: offline_access may need consent')
+  const scopes = grantedScopes(tokens.scopes, [...room.client.scopes.loginScopes, ...(ask?.scopes ?? [])], room.client.scopes.loginScopes)
+  return signedIn(room, { claims, tokens, refreshToken, scopes, access: ask && !unusable ? accessTokenOf(tokens, ask, now) : undefined })
+}
+
+/** Entra: the issuer names one tenant, and `tid` must be it. */
+const isOfTenant = (claims: Claims, issuer: string, room: Room): boolean => {
+  if (room.client.profile.name !== 'entra') return true
+  const tenant = issuer.split('/').find(isGuid)
+  return tenant === undefined || stringOf(claims, 'tid')?.toLowerCase() === tenant.toLowerCase()
+}
+
+const signedIn = (
+  room: Room,
+  parts: Pick<SignedIn, 'claims' | 'refreshToken' | 'scopes' | 'access'> & { readonly tokens: TokenSet },
+): SignedIn => {
+  const { claims, tokens, refreshToken, scopes, access } = parts
+  const authTime = claims['auth_time']
+  const sid = stringOf(claims, 'sid')
+  return {
+    kind: 'signed-in',
+    issuer: stringOf(claims, 'iss') ?? '',
+    subject: stringOf(claims, 'sub') ?? '',
+    tenant: stringOf(claims, 'tid'),
+    providerSessionId: sid !== undefined && sid.length > 0 && sid.length <= 255 ? sid : undefined,
+    authTime: typeof authTime === 'number' ? fromNumericDate(authTime) : undefined,
+    issuedAt: fromNumericDate(Number(claims['iat'])),
+    claims,
+    idToken: room.client.profile.logoutHint === 'id-token' ? tokens.idToken : undefined,
+    refreshToken,
+    refreshEndsAt: refreshToken && tokens.refreshEndsAt,
+    scopes,
+    access,
+  }
+}

@@ -1,0 +1,137 @@
+import { performance } from 'node:perf_hooks'
+import { clientCredentialsGrant, refreshTokenGrant } from 'openid-client'
+import type { KnownIdentity } from '../domain/provider.ts'
+import type { Ask, Claims, TokenAnswer } from '../domain/token.ts'
+import type { Secret } from '../kernel/secret.ts'
+import { millis, seconds } from '../kernel/time.ts'
+import type { Instant, Millis } from '../kernel/time.ts'
+import { checkAccessToken } from './access-token.ts'
+import { setTarget } from './authorize.ts'
+import type { Metadata } from './discovery.ts'
+import type { Exchange } from './fetch.ts'
+import { checkIdToken, concernsIdentity } from './id-token.ts'
+import { decodeJwt } from './json.ts'
+import type { Room } from './room.ts'
+import { applicationScopes, refreshScopes } from './scopes.ts'
+import { denialOf } from './token-outcome.ts'
+import type { Spent } from './token-outcome.ts'
+import { accessTokenOf, parseTokenResponse } from './token-response.ts'
+import type { TokenSet } from './token-response.ts'
+
+type Violation = Extract<TokenAnswer, { kind: 'violation' }>
+type Unavailable = Extract<TokenAnswer, { kind: 'unavailable' }>
+
+/** RFC 6749 §6. What is known of the refresh token's fate afterwards is exact, because a second use of a spent one can end the session. */
+export const refresh = async (room: Room, refreshToken: Secret<'refresh-token'>, ask: Ask, known: KnownIdentity): Promise<TokenAnswer> => {
+  const ready = await prepare(room)
+  if (ready.kind === 'unavailable') return ready
+  const now = room.clock.now()
+  const parameters = new URLSearchParams()
+  setTarget(parameters, ask, room.client.profile)
+  const scopes = refreshScopes(ask, known.scopes ?? [], room.client.scopes)
+  if (scopes) parameters.set('scope', scopes.join(' '))
+  const call = await room.call('refresh', ready.metadata, ready.budgetMs, (configuration) =>
+    refreshTokenGrant(configuration, refreshToken.reveal(), parameters),
+  )
+  if (call.exchange.kind === 'failed' || call.exchange.status !== 200) return denied(room, call.exchange, 'refresh-token', now)
+
+  const response = parseTokenResponse(call.exchange, now)
+  // The same token again is no rotation: there is nothing new to store.
+  const rotated = response.refreshToken?.equals(refreshToken) ? undefined : response.refreshToken
+  const violation = (concerns: Violation['concerns'], check: string): Violation => ({
+    kind: 'violation',
+    concerns,
+    check,
+    refreshToken: rotated,
+  })
+  if (response.parsed.kind === 'bad') return violation('audience', response.parsed.check)
+  const { tokens } = response.parsed
+  const identity = await judgeIdToken(room, ready.metadata, tokens, known)
+  if (identity.kind === 'violation') return violation(identity.concerns, identity.check)
+  const unusable = checkAccessToken(tokens.token, ask, { principal: 'user', ...room.client })
+  if (unusable) return violation('audience', unusable)
+  // Ours is the stricter reading; what only the library objects to is refused all the same.
+  if (!call.accepted) return violation('audience', 'response')
+  return {
+    kind: 'issued',
+    access: accessTokenOf(tokens, ask, now),
+    refreshToken: rotated,
+    refreshEndsAt: tokens.refreshEndsAt,
+    claims: identity.claims,
+    idToken: identity.claims && room.client.profile.logoutHint === 'id-token' ? tokens.idToken : undefined,
+  }
+}
+
+/** RFC 6749 §4.4: the application itself. */
+export const application = async (room: Room, ask: Ask): Promise<TokenAnswer> => {
+  const ready = await prepare(room)
+  if (ready.kind === 'unavailable') return ready
+  const now = room.clock.now()
+  const parameters = new URLSearchParams()
+  setTarget(parameters, ask, room.client.profile)
+  const scopes = applicationScopes(ask, room.client.profile)
+  if (scopes.length > 0) parameters.set('scope', scopes.join(' '))
+  const call = await room.call('client_credentials', ready.metadata, ready.budgetMs, (configuration) =>
+    clientCredentialsGrant(configuration, parameters),
+  )
+  if (call.exchange.kind === 'failed' || call.exchange.status !== 200) return denied(room, call.exchange, 'nothing', now)
+
+  const { parsed } = parseTokenResponse(call.exchange, now)
+  const violation = (check: string): Violation => ({ kind: 'violation', concerns: 'audience', check, refreshToken: undefined })
+  if (parsed.kind === 'bad') return violation(parsed.check)
+  const unusable = checkAccessToken(parsed.tokens.token, ask, { principal: 'app', ...room.client })
+  if (unusable) return violation(unusable)
+  if (!call.accepted) return violation('response')
+  const access = accessTokenOf(parsed.tokens, ask, now)
+  return { kind: 'issued', access, refreshToken: undefined, refreshEndsAt: undefined, claims: undefined, idToken: undefined }
+}
+
+type Ready = { readonly kind: 'ready'; readonly metadata: Metadata; readonly budgetMs: Millis } | Unavailable
+
+/** Discovery takes its time out of the request's: the spending mark names one timeout, and nothing may be sent after it. */
+const prepare = async (room: Room): Promise<Ready> => {
+  const startedAt = performance.now()
+  const found = await room.discovery.get()
+  if (found.kind === 'unavailable') return { ...found, sent: 'not-sent' }
+  const budgetMs = millis(room.timeoutMs - (performance.now() - startedAt))
+  if (budgetMs <= 0) return { kind: 'unavailable', sent: 'not-sent', retryAfter: seconds(1), cause: 'timeout' }
+  return { kind: 'ready', metadata: found.metadata, budgetMs }
+}
+
+const denied = (room: Room, exchange: Exchange, spent: Exclude<Spent, 'code'>, now: Instant): TokenAnswer => {
+  const denial = denialOf(exchange, { profile: room.client.profile, spent, now })
+  if (denial.kind === 'unavailable') return denial
+  if (denial.reason === 'code-rejected') throw new Error('no code was sent')
+  return { kind: 'refused', reason: denial.reason, providerCode: denial.providerCode }
+}
+
+type Identity =
+  | { readonly kind: 'kept'; readonly claims: Claims | undefined }
+  | { readonly kind: 'violation'; readonly concerns: Violation['concerns']; readonly check: string }
+
+/**
+ * A refresh may bring a new ID token (OpenID Connect Core 1.0 §12.2). One that contradicts the session condemns the answer, verified or not. One whose
+ * key cannot be had is put aside, as if none had come: the provider could have sent none, and the rotated refresh token is worth more than news of claims.
+ */
+const judgeIdToken = async (room: Room, metadata: Metadata, tokens: TokenSet, known: KnownIdentity): Promise<Identity> => {
+  if (!tokens.idToken) return { kind: 'kept', claims: undefined }
+  const text = tokens.idToken.reveal()
+  const decoded = decodeJwt(text)
+  if (!decoded) return { kind: 'violation', concerns: 'audience', check: 'id-token' }
+  const algorithm = typeof decoded.header['alg'] === 'string' ? decoded.header['alg'] : undefined
+  const { issuer } = metadata
+  const { clientId } = room.client
+  const failed = checkIdToken(decoded.payload, algorithm, { issuer, clientId, now: room.clock.now(), known, accessToken: tokens.token })
+  if (failed) return { kind: 'violation', concerns: concernsIdentity(failed) ? 'session' : 'audience', check: failed }
+
+  const verified = await room.keys.verify(text, { jwksUri: metadata.jwksUri, algorithms: metadata.idTokenAlgorithms })
+  switch (verified.kind) {
+    case 'verified':
+      return { kind: 'kept', claims: verified.payload }
+    case 'invalid':
+      return { kind: 'violation', concerns: 'session', check: verified.check }
+    case 'no-key':
+      room.log.warn({ provider: room.name, cause: verified.cause }, 'refreshed ID token put aside: its key is not available')
+      return { kind: 'kept', claims: undefined }
+  }
+}

@@ -1,0 +1,106 @@
+import type { ProviderProfile } from '../domain/provider.ts'
+import type { Claims, Refusal } from '../domain/token.ts'
+import { millis, seconds } from '../kernel/time.ts'
+import type { Instant, Millis } from '../kernel/time.ts'
+import type { Exchange } from './fetch.ts'
+import { isJsonType, parseObject, stringOf } from './json.ts'
+
+/** A call to the token endpoint that yielded no token. */
+export type Denial =
+  | { readonly kind: 'refused'; readonly reason: Refusal | 'code-rejected'; readonly providerCode: string }
+  | {
+      readonly kind: 'unavailable'
+      readonly sent: 'not-sent' | 'answered' | 'unknown'
+      readonly retryAfter: Millis
+      readonly cause: string
+    }
+
+/** What was spent with the call: only a refresh token makes `invalid_grant` concern a session. */
+export type Spent = 'refresh-token' | 'code' | 'nothing'
+
+/** RFC 6749 §5.2, RFC 8707 §2, OpenID Connect Core 1.0 §3.1.2.6, RFC 9470 §3. A code not listed here signs nobody out. */
+const REFUSALS: ReadonlyMap<string, Refusal> = new Map([
+  ['interaction_required', 'step-up-required'],
+  ['login_required', 'step-up-required'],
+  ['account_selection_required', 'step-up-required'],
+  ['insufficient_user_authentication', 'step-up-required'],
+  ['unmet_authentication_requirements', 'step-up-required'],
+  ['consent_required', 'consent-required'],
+  ['invalid_target', 'audience-denied'],
+  ['invalid_resource', 'audience-denied'],
+  ['invalid_scope', 'audience-denied'],
+  ['access_denied', 'audience-denied'],
+  ['invalid_client', 'credential-rejected'],
+  // Keycloak answers a wrong secret with this one.
+  ['unauthorized_client', 'credential-rejected'],
+])
+
+/** Entra's `suberror` where `invalid_grant` does mean that the refresh token is done for; any other asks for the user. */
+const GRANT_IS_DEAD = new Set(['bad_token', 'token_expired', 'user_password_expired'])
+/** Entra's loop detection: a throttle in the clothes of `invalid_grant`. */
+const AADSTS_LOOP = 50196
+/** Entra's "has not consented", where an older endpoint sends no `suberror`. */
+const AADSTS_NOT_CONSENTED = 65001
+
+const RETRY_DEFAULT = seconds(5)
+const RETRY_SECONDS_MAX = 3600
+
+/** Looks at status and body alone: what a library makes of a `WWW-Authenticate` header or a 5xx hides the `error` member. */
+export const denialOf = (
+  exchange: Exchange,
+  context: { readonly profile: ProviderProfile; readonly spent: Spent; readonly now: Instant },
+): Denial => {
+  if (exchange.kind === 'failed') return { kind: 'unavailable', sent: exchange.sent, retryAfter: RETRY_DEFAULT, cause: exchange.cause }
+  const retryAfter = retryAfterOf(exchange.retryAfter, context.now)
+  const body = isJsonType(exchange.contentType) ? parseObject(exchange.body) : undefined
+  const error = body && stringOf(body, 'error')
+  const unavailable = (sent: 'answered' | 'unknown', cause: string): Denial => ({ kind: 'unavailable', sent, retryAfter, cause })
+
+  if (exchange.status === 429) return unavailable('answered', 'throttled')
+  // A 503 with an answer of its own was not tried; behind any other 5xx the grant may have been spent before something broke.
+  if (exchange.status >= 500)
+    return unavailable(exchange.status === 503 && error !== undefined ? 'answered' : 'unknown', `http-${exchange.status}`)
+  if (exchange.status < 400) return unavailable('unknown', `http-${exchange.status}`)
+  if (!body || error === undefined) return unavailable('answered', `http-${exchange.status}`)
+
+  const providerCode = providerCodeOf(body, error)
+  const reason = error === 'invalid_grant' ? grantRefusal(body, context) : REFUSALS.get(error)
+  return reason ? { kind: 'refused', reason, providerCode } : unavailable('answered', providerCode)
+}
+
+/** RFC 6749 §5.2 `invalid_grant`; Entra also says with it "step up", "consent" and "slow down". undefined: none of what we know. */
+const grantRefusal = (
+  body: Claims,
+  { profile, spent }: { profile: ProviderProfile; spent: Spent },
+): Refusal | 'code-rejected' | undefined => {
+  if (profile.name === 'entra') {
+    const numbers = Array.isArray(body['error_codes']) ? body['error_codes'] : []
+    if (numbers.includes(AADSTS_LOOP)) return undefined
+    const suberror = stringOf(body, 'suberror') ?? ''
+    if (suberror === 'consent_required' || numbers.includes(AADSTS_NOT_CONSENTED)) return 'consent-required'
+    if ((stringOf(body, 'claims') ?? '') !== '' || (suberror !== '' && !GRANT_IS_DEAD.has(suberror))) return 'step-up-required'
+  }
+  switch (spent) {
+    case 'refresh-token':
+      return 'grant-rejected'
+    case 'code':
+      return 'code-rejected'
+    case 'nothing':
+      return undefined
+  }
+}
+
+/** What a log line and an audit event may say of the provider's words. */
+export const cleanCode = (code: string): string => code.replaceAll(/[^A-Za-z0-9_.-]/g, '').slice(0, 64)
+
+const providerCodeOf = (body: Claims, error: string): string => {
+  const number = /^AADSTS(\d{1,10})\b/.exec(stringOf(body, 'error_description') ?? '')?.[1]
+  return number === undefined ? cleanCode(error) : `AADSTS${number}`
+}
+
+/** RFC 9110 §10.2.3: seconds or a date; never longer than an hour, never less than a second. */
+export const retryAfterOf = (header: string | undefined, now: Instant): Millis => {
+  if (header === undefined) return RETRY_DEFAULT
+  const wait = /^\d{1,9}$/.test(header) ? Number(header) : (Date.parse(header) - now) / 1000
+  return Number.isFinite(wait) ? millis(Math.round(Math.min(Math.max(wait, 1), RETRY_SECONDS_MAX) * 1000)) : RETRY_DEFAULT
+}
