@@ -3,8 +3,8 @@ import { DEFAULT_BASE_PATH } from '../contract/paths.ts'
 const BYTES_MAX = 1024
 /** Printable ASCII without blank and backslash: what is cut, folded or trimmed on the way to a browser's address bar is not let in at all. */
 const PLAIN = /^\/(?![/])[!-[\]-~]*$/
-/** An encoded slash, backslash, dot or control character, however often it was encoded; a percent sign that encodes nothing; path parameters. */
-const AMBIGUOUS = /%(?:25)*(?:2f|5c|2e|[01][0-9a-f]|7f)|%(?![0-9a-f]{2})|;/i
+/** An encoded slash, backslash, dot, semicolon or control character, however often it was encoded; a percent sign that encodes nothing; path parameters. */
+const AMBIGUOUS = /%(?:25)*(?:2f|5c|2e|3b|[01][0-9a-f]|7f)|%(?![0-9a-f]{2})|;/i
 const DOT_SEGMENT = /\/\.{1,2}(?:\/|$)/
 
 /**
