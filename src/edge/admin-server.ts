@@ -1,0 +1,105 @@
+import { chmod, lstat, unlink } from 'node:fs/promises'
+import { createConnection } from 'node:net'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { fastify } from 'fastify'
+import type { AuditSink } from '../domain/audit-event.ts'
+import type { Ended } from '../domain/session-store.ts'
+import type { SessionRef } from '../domain/session.ts'
+import type { ProblemDocument } from '../contract/problem-document.ts'
+import { REQUEST_ID_HEADER } from '../contract/headers.ts'
+import type { ProblemCode } from '../domain/problem.ts'
+import { problem } from '../domain/problem.ts'
+import { newRequestId } from './request-id.ts'
+
+export interface AdminServerDeps {
+  /** What `sallyport status` prints; never a secret. */
+  readonly status: () => Readonly<Record<string, unknown>>
+  /** flows/end-sessions.ts */
+  readonly endSession: (ref: SessionRef, requestId: string) => Promise<Ended>
+  readonly audit: AuditSink
+}
+
+const REF = /^[\w-]{22}$/
+
+/** For operators: who may open the socket may command. The same flows as the public side; each command is an audit event. */
+export const createAdminServer = (deps: AdminServerDeps): FastifyInstance => {
+  const app = fastify({
+    logger: false,
+    bodyLimit: 16 * 1024,
+    requestTimeout: 30_000,
+    genReqId: newRequestId,
+    requestIdHeader: false,
+    return503OnClosing: false,
+  })
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header(REQUEST_ID_HEADER, request.id).header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
+    // On a loopback port a web page could reach us (DNS rebinding); no command line tool sends these.
+    const fromBrowser = request.headers.origin !== undefined || request.headers['sec-fetch-site'] !== undefined
+    if (!fromBrowser) return done()
+    sendAdminProblem(request, reply, 'csrf.cross-site')
+  })
+  app.get('/admin/status', async (request) => {
+    deps.audit.record({ requestId: request.id, event: 'admin.command', command: 'status', outcome: 'ok' })
+    return deps.status()
+  })
+  app.delete<{ Params: { ref: string } }>('/admin/sessions/:ref', async (request, reply) => {
+    const { ref } = request.params
+    if (!REF.test(ref)) return sendAdminProblem(request, reply, 'request.parameter-invalid')
+    const sessionRef = ref as SessionRef
+    const outcome = await deps.endSession(sessionRef, request.id)
+    deps.audit.record({ requestId: request.id, sessionRef, event: 'admin.command', command: 'sessions.end', outcome })
+    if (outcome === 'unavailable') return sendAdminProblem(request, reply, 'logout.pending')
+    return reply.send({ outcome })
+  })
+  app.setNotFoundHandler((request, reply) => sendAdminProblem(request, reply, 'endpoint.unknown'))
+  app.setErrorHandler((_error, request, reply) => sendAdminProblem(request, reply, 'gateway.failed'))
+  return app
+}
+
+const sendAdminProblem = (request: FastifyRequest, reply: FastifyReply, code: ProblemCode): FastifyReply => {
+  const { status, title, fix } = problem(code)
+  const document: ProblemDocument = { type: `urn:sallyport:problem:${code}`, title, status, code, fix, request_id: request.id }
+  return reply.code(status).type('application/problem+json; charset=utf-8').send(document)
+}
+
+/**
+ * Listens on a Unix socket that only this user may open. The file of a gateway that died is removed; that of one that lives is not.
+ * Errors: rejects when another process answers on the path, or when the path is something else than a socket.
+ */
+export const listenOnSocket = async (app: FastifyInstance, path: string): Promise<void> => {
+  await app.ready()
+  await removeStale(path)
+  // bind(2) happens inside listen(): with this mask there is no moment in which others could open it.
+  const mask = process.umask(0o177)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      app.server.once('error', reject)
+      app.server.listen(path, () => {
+        app.server.off('error', reject)
+        resolve()
+      })
+      process.umask(mask)
+    })
+  } finally {
+    process.umask(mask)
+  }
+  await chmod(path, 0o600)
+}
+
+const removeStale = async (path: string): Promise<void> => {
+  const found = await lstat(path).catch(() => undefined)
+  if (!found) return
+  if (!found.isSocket()) throw new Error('the admin socket path exists and is not a socket')
+  if (await answers(path)) throw new Error('another process listens on the admin socket')
+  await unlink(path)
+}
+
+const answers = (path: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const probe = createConnection(path)
+    probe.once('connect', () => {
+      probe.destroy()
+      resolve(true)
+    })
+    probe.once('error', () => resolve(false))
+  })

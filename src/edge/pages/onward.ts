@@ -1,0 +1,39 @@
+import type { Answer } from '../answer.ts'
+import { csp, hashSource, ownHeaders } from '../answer.ts'
+import { escapeHtml } from './layout.ts'
+
+/**
+ * 200 + `Refresh`: the next request is same-origin and carries the Strict cookie, and so do later reloads; a 303 would stay cross-site
+ * (browser-facts §2). Works without script, and a reload of the target is an ordinary reload.
+ * @param to a validated path on our origin, printable ASCII
+ */
+export const refreshAnswer = (https: boolean, to: string): Answer => ({
+  status: 200,
+  headers: { ...ownHeaders(https), 'content-type': 'text/html; charset=utf-8', refresh: `0;url=${to}` },
+  body: document(`<a href="${escapeHtml(to)}">Continue</a>`),
+})
+
+/**
+ * The bounce of a deep link that came without the Strict cookie: to a fixed gateway path, never to its own URL (that hangs or loops).
+ * The script keeps the fragment, which no server sees; without script the Refresh loses it and nothing else.
+ */
+export const bounceAnswer = (https: boolean, continuePath: string, to: string): Answer => {
+  const script = bounceScript(continuePath)
+  const href = `${continuePath}?to=${encodeURIComponent(to)}`
+  return {
+    status: 200,
+    headers: {
+      ...ownHeaders(https, csp(`script-src ${hashSource(script)}`)),
+      'content-type': 'text/html; charset=utf-8',
+      refresh: `0;url=${href}`,
+    },
+    body: document(`<script>${script}</script><a href="${escapeHtml(href)}">Continue</a>`),
+  }
+}
+
+/** Constant for a gateway, hence a hash and no nonce. */
+const bounceScript = (continuePath: string): string =>
+  `location.replace('${continuePath}?to='+encodeURIComponent(location.pathname+location.search)+location.hash)`
+
+const document = (body: string): string =>
+  `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>One moment</title></head><body>${body}</body></html>\n`

@@ -1,0 +1,195 @@
+import httpProxy from '@fastify/http-proxy'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Broker } from '../domain/broker.ts'
+import type { ProblemCode } from '../domain/problem.ts'
+import type { Route } from '../domain/route.ts'
+import type { SessionStore } from '../domain/session-store.ts'
+import type { HeldSession, Session } from '../domain/session.ts'
+import type { AccessToken, TokenOutcome } from '../domain/token.ts'
+import { problemOf } from '../flows/session-problem.ts'
+import type { CanonicalTarget } from '../policy/canonical-path.ts'
+import { canonicalPath } from '../policy/canonical-path.ts'
+import type { Decision } from '../policy/decide.ts'
+import type { RouteTable } from '../policy/route-table.ts'
+import type { Forwarder } from '../proxy/forwarder.ts'
+import type { EdgeContext } from './edge-context.ts'
+import { noteCsrf, sendProblem, visitorOf, watch } from './edge-context.ts'
+import { csrfFacts, csrfRefusal } from './guard-csrf.ts'
+import type { ProblemExtras } from './render-problem.ts'
+
+export interface ProxyRoutesDeps {
+  readonly table: RouteTable
+  /** The compiled `allow` of a route; undefined: everybody, without a session. */
+  readonly decide: (route: Route) => ((session: Session) => Decision) | undefined
+  readonly store: Pick<SessionStore, 'peek' | 'open' | 'touch'>
+  readonly broker: Pick<Broker, 'peekUser' | 'user' | 'peekApp' | 'app' | 'isConfirmed' | 'confirm'>
+  readonly forwarder: Pick<Forwarder, 'forward'>
+}
+
+/** If anyone removes the preHandler, the route fails closed: nothing is ever proxied without our rules. */
+const neverUsed = {
+  request: (): never => {
+    throw new Error('reply-from must not be reached')
+  },
+}
+const METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT']
+
+/** One registration per route (proxy-transport.md §3). Guards bind to the registration's own route, never to what a URL looks like. */
+export const registerProxyRoutes = (app: FastifyInstance, context: EdgeContext, deps: ProxyRoutesDeps): void => {
+  for (const route of deps.table.routes) registerProxy(app, route, proxyPreHandler(context, deps, route))
+}
+
+export type SyncPreHandler = (request: FastifyRequest, reply: FastifyReply, done: () => void) => void
+
+export const registerProxy = (app: FastifyInstance, route: Route, preHandler: SyncPreHandler): void => {
+  app.register(httpProxy, {
+    upstream: route.upstream.origin,
+    prefix: route.path,
+    httpMethods: METHODS,
+    undici: neverUsed,
+    websocket: false,
+    preHandler,
+  })
+}
+
+/**
+ * The hot path is synchronous from here to the upstream's socket. `done` is never called: either the reply is taken over by the forwarder, or a problem
+ * is sent. What this replica does not hold in memory takes the one slow path, which ends in the same forward.
+ */
+const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Route): SyncPreHandler => {
+  const { token } = route
+  const { principal } = token
+  const methods = new Set(route.methods)
+  const decide = deps.decide(route)
+  const isOpen = principal === 'none' && decide === undefined
+  const { store, broker } = deps
+
+  const refuse = (request: FastifyRequest, reply: FastifyReply, code: ProblemCode, session?: Session, extras?: ProblemExtras): void => {
+    watch(context, request, reply, { route: route.name, principal, sessionRef: session?.ref })
+    sendProblem(context, request, reply, code, extras)
+  }
+
+  const deny = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    decision: Extract<Decision, { effect: 'refuse' }>,
+    session: Session,
+  ): void => {
+    const { requestId, address } = visitorOf(context, request)
+    const { subject, tenant, provider } = session.card
+    const { code, rule } = decision
+    const who = { requestId, address, sessionRef: session.ref, provider, subject, tenant }
+    context.audit.record({ ...who, event: 'access.denied', route: route.name, principal, code, rule })
+    refuse(request, reply, code, session)
+  }
+
+  const forward = (request: FastifyRequest, reply: FastifyReply, target: CanonicalTarget, from: Arrived, access?: AccessToken): void => {
+    reply.hijack()
+    const { session } = from
+    deps.forwarder.forward({
+      request: request.raw,
+      response: reply.raw,
+      route,
+      path: target.path,
+      query: target.query,
+      requestId: request.id,
+      token: access?.token,
+      session: session && { ref: session.ref, endsAt: session.card.endsAt },
+      principal,
+      startedAt: from.startedAt,
+    })
+  }
+
+  /** In memory, or undefined. */
+  const peekToken = (held: HeldSession): Ready | undefined => {
+    const now = context.clock.now()
+    if (token.principal === 'user') {
+      const access = broker.peekUser(held, token.ask, now)
+      return access && { access }
+    }
+    if (!broker.isConfirmed(held, now)) return undefined
+    if (token.principal === 'none') return { access: undefined }
+    const access = broker.peekApp(token.ask, now)
+    return access && { access }
+  }
+
+  const obtain = async (held: HeldSession): Promise<Ready | Exclude<TokenOutcome, { kind: 'issued' }>> => {
+    if (token.principal !== 'user') {
+      const confirmed = await broker.confirm(held)
+      if (confirmed.kind !== 'confirmed') return confirmed
+      if (token.principal === 'none') return { access: undefined }
+    }
+    const outcome = await (token.principal === 'user' ? broker.user(held, token.ask) : broker.app(token.ask))
+    return outcome.kind === 'issued' ? { access: outcome.access } : outcome
+  }
+
+  const slow = async (request: FastifyRequest, reply: FastifyReply, target: CanonicalTarget, cookie: string, startedAt: number) => {
+    // 1. Open.
+    const opened = await store.open(cookie)
+    if (opened.kind !== 'found') return refuse(request, reply, problemOf(opened))
+    const { held } = opened
+    const { session } = held
+    // 2. Decide before anything is asked of the provider on behalf of somebody who may not.
+    const decision = decide?.(session)
+    if (decision?.effect === 'refuse') return deny(request, reply, decision, session)
+    // 3. Confirm, and get the token.
+    const ready = await obtain(held)
+    if ('kind' in ready) {
+      const retryAfterSeconds = ready.kind === 'unavailable' ? ready.retryAfter / 1000 : undefined
+      return refuse(request, reply, ready.code, session, { retryAfterSeconds })
+    }
+    store.touch(held, context.clock.now())
+    // 4. The browser may have left meanwhile: the forwarder sees that and accounts for it.
+    forward(request, reply, target, { startedAt, session }, ready.access)
+  }
+
+  return (request, reply) => {
+    const startedAt = performance.now()
+    const { raw } = request
+    // 1. One reading of the path, and it is this route's.
+    const target = canonicalPath(raw.url ?? '')
+    if (!target) return refuse(request, reply, 'request.path-ambiguous')
+    if (deps.table.match(target.path) !== route) return refuse(request, reply, 'endpoint.unknown')
+    const method = raw.method ?? ''
+    if (isOpen) {
+      if (!methods.has(method)) return refuse(request, reply, 'request.method-not-allowed', undefined, { allow: route.methods })
+      return forward(request, reply, target, { startedAt, session: undefined })
+    }
+    // 2. CSRF before the method, so that a preflight from elsewhere is told nothing.
+    const csrf = csrfRefusal('api', csrfFacts(method, raw.headers), context.origin)
+    if (csrf) {
+      noteCsrf(context, request, csrf, route.name)
+      return refuse(request, reply, csrf)
+    }
+    if (!methods.has(method)) return refuse(request, reply, 'request.method-not-allowed', undefined, { allow: route.methods })
+    // 3. Session, rule, token: all from memory, or all by the slow path.
+    const cookie = context.cookies.read(raw.headers.cookie)
+    if (cookie === undefined) return refuse(request, reply, 'session.absent')
+    const now = context.clock.now()
+    const held = store.peek(cookie, now)
+    if (held) {
+      const decision = decide?.(held.session)
+      if (decision?.effect === 'refuse') return deny(request, reply, decision, held.session)
+      const ready = peekToken(held)
+      if (ready) {
+        store.touch(held, now)
+        return forward(request, reply, target, { startedAt, session: held.session }, ready.access)
+      }
+    }
+    slow(request, reply, target, cookie, startedAt).catch((error: unknown) => {
+      const cause = error instanceof Error ? error.name : 'unknown'
+      context.log.error({ requestId: request.id, route: route.name, code: 'gateway.failed', cause }, 'proxied request failed')
+      // After the hijack the answer is the forwarder's; it does not throw for what a request can contain, so cutting is all that is left.
+      if (reply.sent) reply.raw.destroy()
+      else refuse(request, reply, 'gateway.failed')
+    })
+  }
+}
+
+interface Arrived {
+  readonly startedAt: number
+  readonly session: Session | undefined
+}
+interface Ready {
+  readonly access: AccessToken | undefined
+}

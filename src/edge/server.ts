@@ -1,0 +1,129 @@
+import { createServer } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { FastifyInstance } from 'fastify'
+import { fastify } from 'fastify'
+import { answerClientError } from './client-error.ts'
+import type { EdgeContext } from './edge-context.ts'
+import { sendProblem, watch } from './edge-context.ts'
+import { registerEndpoints } from './endpoint.ts'
+import type { FrontendRoutesDeps } from './frontend-routes.ts'
+import { registerFrontend } from './frontend-routes.ts'
+import { hostRefusal } from './guard-host.ts'
+import type { LoginRoutesDeps } from './login-routes.ts'
+import { loginEndpoints } from './login-routes.ts'
+import type { LogoutRoutesDeps } from './logout-routes.ts'
+import { logoutEndpoints } from './logout-routes.ts'
+import type { ProxyRoutesDeps } from './proxy-routes.ts'
+import { registerProxyRoutes } from './proxy-routes.ts'
+import { codeOf } from './render-problem.ts'
+import { requestIdOf } from './request-id.ts'
+import type { SessionRoutesDeps } from './session-routes.ts'
+import { sessionEndpoints } from './session-routes.ts'
+import { REQUEST_ID_HEADER } from '../contract/headers.ts'
+import type { ProblemCode } from '../domain/problem.ts'
+
+export interface PublicServerDeps {
+  readonly context: EdgeContext
+  readonly login: LoginRoutesDeps
+  readonly logout: LogoutRoutesDeps
+  readonly session: SessionRoutesDeps
+  readonly proxy: ProxyRoutesDeps
+  readonly frontend: FrontendRoutesDeps
+  /** PEM. */
+  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined
+  /** The longest a whole request may take to arrive; Fastify's own default is for ever. */
+  readonly requestTimeoutMs?: number
+}
+
+const HEADER_BYTES_MAX = 32 * 1024
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 300_000
+/** The few forms that own endpoints take carry nothing. */
+const OWN_BODY_BYTES_MAX = 16 * 1024
+
+/** The outer door. Listens when the caller says so; `close()` drains. */
+export const createPublicServer = async (deps: PublicServerDeps): Promise<FastifyInstance> => {
+  const { context } = deps
+  const limits = {
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: deps.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: 72_000, // longer than the usual load balancer's 60 s, so that it is never we who close first
+  }
+  const { tls } = deps
+  const app: FastifyInstance = fastify({
+    serverFactory: (handler) =>
+      tls
+        ? createTlsServer({ ...limits, cert: tls.cert, key: tls.key, ALPNProtocols: ['http/1.1'] }, handler)
+        : createServer(limits, handler),
+    logger: false,
+    bodyLimit: OWN_BODY_BYTES_MAX,
+    exposeHeadRoutes: false,
+    return503OnClosing: false, // requests that are still let in while draining are served
+    requestIdHeader: false,
+    genReqId: (request) => requestIdOf(request.headers[REQUEST_ID_HEADER], () => context.proxies.chainOf(request).length > 1),
+    routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false },
+    frameworkErrors: (_error, request, reply) => {
+      reply.header(REQUEST_ID_HEADER, request.id)
+      watch(context, request, reply, { route: 'guard' })
+      sendProblem(context, request, reply, 'request.path-ambiguous')
+    },
+    clientErrorHandler: (error, socket) => answerClientError(context, error, socket),
+  })
+
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header(REQUEST_ID_HEADER, request.id)
+    const refusal = hostRefusal(request.raw.url ?? '', request.raw.rawHeaders, context.host) ?? upgradeRefusal(request.headers.upgrade)
+    if (!refusal) return done()
+    watch(context, request, reply, { route: 'guard' })
+    if (refusal === 'request.malformed') reply.header('connection', 'close')
+    sendProblem(context, request, reply, refusal)
+  })
+  app.setErrorHandler((error, request, reply) => {
+    const { code, retryAfterSeconds } = ofFramework(error) ?? codeOf(error)
+    if (code === 'gateway.failed')
+      context.log.error({ requestId: request.id, code, cause: error instanceof Error ? error.name : 'unknown' }, 'request failed')
+    sendProblem(context, request, reply, code, { retryAfterSeconds })
+  })
+  app.setNotFoundHandler((request, reply) => {
+    watch(context, request, reply, { route: 'unknown' })
+    sendProblem(context, request, reply, 'endpoint.unknown')
+  })
+
+  // Bodies of own endpoints are read, bounded, and ignored; the proxy's registration replaces these with a parser that leaves the stream alone.
+  app.removeAllContentTypeParsers()
+  await app.register(async (own) => {
+    own.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null))
+    registerEndpoints(own, context, [
+      ...loginEndpoints(context, deps.login),
+      ...logoutEndpoints(context, deps.logout),
+      ...sessionEndpoints(context, deps.session),
+    ])
+    // Whatever else lies under these is ours as well: never proxied, never the frontend's.
+    for (const url of [context.basePath, `${context.basePath}/*`, '/.well-known/sallyport/*'])
+      own.all(url, (request, reply) => {
+        watch(context, request, reply, { route: 'unknown' })
+        sendProblem(context, request, reply, 'endpoint.unknown')
+      })
+  })
+  await app.register(async (proxied) => registerProxyRoutes(proxied, context, deps.proxy))
+  await app.register(async (frontend) => registerFrontend(frontend, context, deps.frontend))
+  await app.ready()
+  return app
+}
+
+/**
+ * Nobody listens for 'upgrade', so Node hands such a request to us like any other: pipelining and resets stay its business. Other protocols (h2c)
+ * are ignored, as RFC 9110 §7.8 allows.
+ */
+const upgradeRefusal = (upgrade: string | undefined): ProblemCode | undefined =>
+  upgrade !== undefined && /\bwebsocket\b/i.test(upgrade) ? 'proxy.websocket-unsupported' : undefined
+
+/** Fastify's own refusals; their texts repeat the request and go nowhere. */
+const ofFramework = (error: unknown): { readonly code: ProblemCode; readonly retryAfterSeconds: undefined } | undefined => {
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return { code: 'request.body-too-large', retryAfterSeconds: undefined }
+  return code.startsWith('FST_ERR_CTP_') || code.startsWith('FST_ERR_BAD_')
+    ? { code: 'request.malformed', retryAfterSeconds: undefined }
+    : undefined
+}
