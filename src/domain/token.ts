@@ -66,7 +66,10 @@ export type TokenAnswer =
       readonly check: string
       readonly refreshToken: Secret<'refresh-token'> | undefined
     }
-  /** `not-sent`: certainly not spent; `answered`: a refusal to work now (429, 503 with a body of its own), not spent; `unknown`: may be spent. */
+  /**
+   * `not-sent`: certainly not spent; `answered`: a refusal to work now (429, 503 with a body of its own), not spent; `unknown`: may be spent.
+   * `cause` is a network code or one of ours: `throttled` (429) and `http-503` speak for the whole provider, which the broker then leaves alone.
+   */
   | {
       readonly kind: 'unavailable'
       readonly sent: 'not-sent' | 'answered' | 'unknown'

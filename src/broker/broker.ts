@@ -1,0 +1,169 @@
+import type { Broker } from '../domain/broker.ts'
+import type { HeldSession, Session } from '../domain/session.ts'
+import type { Ask } from '../domain/token.ts'
+import type { Instant, Millis } from '../kernel/time.ts'
+import { millis } from '../kernel/time.ts'
+import { createAppTokens } from './app-tokens.ts'
+import { Breaker } from './breaker.ts'
+import { createChangeWatcher } from './change-watch.ts'
+import type { BrokerDeps, Tools } from './deps.ts'
+import type { Need } from './freshness.ts'
+import { answeredBy, isConfirmedWithin, isGood, isInLastFifth, isUnexpired } from './freshness.ts'
+import { HoldOff } from './hold-off.ts'
+import { PendingSaves } from './pending-saves.ts'
+import { createParallelRefresh } from './refresh-in-parallel.ts'
+import { createLeasedRefresh } from './refresh-under-lease.ts'
+import type { Refused, Renewal, Unavailable } from './renewal.ts'
+import { refused, unavailable } from './renewal.ts'
+import { makeAsk } from './token-key.ts'
+
+export interface RunningBroker extends Broker {
+  /** At shutdown: waits, at most `limit`, for refreshes, revocations and unstored refresh tokens; false when some were left. */
+  drain(limit: Millis): Promise<boolean>
+  /** Stops listening to the store. */
+  close(): void
+}
+
+/** One broker per provider and replica. */
+export const createBroker = (deps: BrokerDeps): RunningBroker => {
+  const { clock, log, settings } = deps
+  const running = new Set<Promise<unknown>>()
+  const behind = (work: Promise<unknown>): void => {
+    const guarded = work
+      .catch((error: unknown) => log.error({ reason: error instanceof Error ? error.name : 'unknown' }, 'work behind a request failed'))
+      .finally(() => running.delete(guarded))
+    running.add(guarded)
+  }
+  const tools: Tools = {
+    ...deps,
+    behind,
+    breaker: new Breaker(),
+    holdOff: new HoldOff(),
+    pending: new PendingSaves({ ...deps, behind }),
+    changes: createChangeWatcher(deps.store, clock),
+  }
+  const refresh = deps.provider.profile.rotation === 'none' ? createParallelRefresh(tools) : createLeasedRefresh(tools)
+  const apps = createAppTokens(tools)
+  const aheadHoldOff = new HoldOff()
+  const ahead = new Set<string>()
+  const anyAsk = makeAsk('refresh', undefined, [])
+
+  const keyOf = (session: Session, ask: Ask): string => `${session.ref} ${ask.key}`
+
+  /** Without I/O while a refusal or an outage is fresh; else one flight per session, ask and need. */
+  const renew = async (session: Session, ask: Ask, need: Need): Promise<Renewal> => {
+    const key = keyOf(session, ask)
+    const now = clock.now()
+    const heldOff = tools.holdOff.outcome(key, now)
+    if (heldOff) return heldOff
+    const blocked = tools.breaker.blockedFor(now)
+    if (blocked !== undefined) return unavailable('provider.unavailable', blocked)
+    const flight = `${key} ${need.kind}${need.kind === 'forced' ? need.seenRtGen : ''}`
+    const flying = refresh(flight, { session, ask, need, key })
+    behind(flying)
+    return flying
+  }
+
+  const startAhead = (session: Session, ask: Ask, now: Instant): void => {
+    const key = keyOf(session, ask)
+    if (ahead.has(key) || aheadHoldOff.outcome(key, now)) return
+    ahead.add(key)
+    const work = async (): Promise<void> => {
+      try {
+        const outcome = await renew(session, ask, { kind: 'ahead' })
+        if (outcome.kind === 'unavailable') aheadHoldOff.failed(key, outcome, clock.now(), undefined)
+        else aheadHoldOff.succeeded(key)
+      } finally {
+        ahead.delete(key)
+      }
+    }
+    behind(work())
+  }
+
+  const isConfirmed = (held: HeldSession, now: Instant): boolean => isConfirmedWithin(held.session, settings.recheckMs, now)
+  /** The provider, or the store that a refresh would need, is away: so much longer. */
+  const isWithinGrace = (held: HeldSession): boolean =>
+    isConfirmedWithin(held.session, settings.recheckMs + settings.recheckGraceMs, clock.now())
+
+  const peekUser: Broker['peekUser'] = (held, ask, now) => {
+    const token = held.session.tokens.get(ask.key)
+    if (ask.grant !== 'refresh' || !token || !isGood(token, now) || !isConfirmed(held, now)) return undefined
+    if (!held.stale && held.session.grant.refreshToken && isInLastFifth(token, now)) startAhead(held.session, ask, now)
+    return token
+  }
+
+  const user: Broker['user'] = async (held, ask) => {
+    // 1. The two kinds of token are never mixed up (spec §1, rule 3).
+    if (ask.grant !== 'refresh') {
+      log.error({ grant: ask.grant, hint: 'a fault of the gateway' }, 'a user token was asked for with the application grant')
+      return refused('token.invalid')
+    }
+    // 2. What we hold is enough, or all there is while the store is away.
+    const need: Need = { kind: 'token' }
+    const answered = answeredBy(held.session, ask, need, settings.recheckMs, clock.now())
+    const renewal: Renewal = answered
+      ? { kind: 'renewed', session: held.session, access: answered.access }
+      : held.stale
+        ? unavailable('store.unavailable')
+        : await renew(held.session, ask, need)
+    // 3. A transient failure serves the token that is still accepted.
+    if (renewal.kind === 'renewed') return renewal.access ? { kind: 'issued', access: renewal.access } : refused('token.invalid')
+    const access = held.session.tokens.get(ask.key)
+    return isTransient(renewal) && access && isUnexpired(access, clock.now()) && isWithinGrace(held) ? { kind: 'issued', access } : renewal
+  }
+
+  /** One that was answered before and is not held off: a refusal of one audience says nothing about the session. */
+  const askToConfirmWith = (session: Session): Ask => {
+    const now = clock.now()
+    const open = deps.asks.filter((ask) => !tools.holdOff.outcome(keyOf(session, ask), now))
+    return open.find((ask) => session.tokens.has(ask.key)) ?? open[0] ?? deps.asks[0] ?? anyAsk
+  }
+
+  const confirm: Broker['confirm'] = async (held) => {
+    if (isConfirmed(held, clock.now())) return { kind: 'confirmed' }
+    const renewal = held.stale
+      ? unavailable('store.unavailable')
+      : await renew(held.session, askToConfirmWith(held.session), { kind: 'confirmed' })
+    if (renewal.kind === 'renewed') return { kind: 'confirmed' }
+    return isTransient(renewal) && isWithinGrace(held) ? { kind: 'confirmed' } : renewal
+  }
+
+  const refreshNow: Broker['refreshNow'] = async (held) => {
+    const { session } = held
+    if (isConfirmedWithin(session, settings.refreshCooldownMs, clock.now())) return { kind: 'refreshed', session }
+    if (held.stale) return unavailable('store.unavailable')
+    const renewal = await renew(session, askToConfirmWith(session), { kind: 'forced', seenRtGen: session.rtGen })
+    return renewal.kind === 'renewed' ? { kind: 'refreshed', session: renewal.session } : renewal
+  }
+
+  const drain = async (limit: Millis): Promise<boolean> => {
+    const end = clock.now() + limit
+    while (running.size > 0 && clock.now() < end) {
+      const abort = new AbortController()
+      const waited = clock.sleep(millis(end - clock.now()), abort.signal).catch(() => undefined)
+      await Promise.race([Promise.all(running), waited])
+      abort.abort()
+    }
+    return running.size === 0
+  }
+
+  return {
+    peekUser,
+    user,
+    peekApp: (ask, now) => (ask.grant === 'client_credentials' ? apps.peek(ask, now) : undefined),
+    app: async (ask) => {
+      if (ask.grant === 'client_credentials') return apps.obtain(ask)
+      log.error({ grant: ask.grant, hint: 'a fault of the gateway' }, 'an application token was asked for with a user grant')
+      return refused('token.invalid')
+    },
+    isConfirmed,
+    confirm,
+    refreshNow,
+    drain,
+    close: () => tools.changes.close(),
+  }
+}
+
+/** Not the user's fault and not a word on the session: nobody answered, or the gateway could not prove itself. */
+const isTransient = (outcome: Refused | Unavailable): boolean =>
+  outcome.kind === 'unavailable' || outcome.code === 'token.credential-rejected'

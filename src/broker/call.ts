@@ -1,0 +1,39 @@
+import type { Ask, TokenAnswer } from '../domain/token.ts'
+import type { Tools } from './deps.ts'
+import type { Unavailable } from './renewal.ts'
+import { unavailable } from './renewal.ts'
+
+/** One request to the token endpoint, measured, behind the loop breaker; an exception is told apart as `unknown`: it may have been sent. */
+export const call = async (
+  tools: Tools,
+  key: string,
+  ask: Ask,
+  send: () => Promise<TokenAnswer>,
+): Promise<TokenAnswer | { readonly kind: 'blocked'; readonly outcome: Unavailable }> => {
+  const { breaker, clock, metrics, provider } = tools
+  const began = clock.now()
+  const blocked = breaker.enter(key, began)
+  if (blocked !== undefined) return { kind: 'blocked', outcome: unavailable('provider.unavailable', blocked) }
+
+  const answer = await answerOf(tools, send)
+  const now = clock.now()
+  const labels = { provider: provider.name, grant: ask.grant, outcome: answer.kind === 'refused' ? answer.reason : answer.kind }
+  metrics.count('sallyport_broker_token_requests_total', labels)
+  metrics.observe('sallyport_broker_token_request_seconds', (now - began) / 1000, labels)
+  if (answer.kind === 'unavailable') breaker.failed(key, now, isThrottle(answer) ? answer.retryAfter : undefined)
+  else breaker.succeeded()
+  return answer
+}
+
+/** 429 and 503 speak for the whole provider; any other answer that cannot be used may be about this one user, who must not hold up all others. */
+const isThrottle = ({ cause }: Extract<TokenAnswer, { kind: 'unavailable' }>): boolean => cause === 'throttled' || cause === 'http-503'
+
+const answerOf = async (tools: Tools, send: () => Promise<TokenAnswer>): Promise<TokenAnswer> => {
+  try {
+    return await send()
+  } catch {
+    // The port promises values; what broke that promise may hold a token response, so it is not looked at.
+    tools.log.error({ provider: tools.provider.name }, 'the provider port threw')
+    return { kind: 'unavailable', sent: 'unknown', retryAfter: tools.settings.saveWaitMs, cause: 'exception' }
+  }
+}

@@ -1,0 +1,58 @@
+import type { Session } from '../domain/session.ts'
+import type { AccessToken, Ask } from '../domain/token.ts'
+import { assertNever } from '../kernel/assert.ts'
+import type { Instant, Millis } from '../kernel/time.ts'
+import { seconds } from '../kernel/time.ts'
+
+/** What a caller waits for; decides whether what another flight or replica stored meanwhile is enough. */
+export type Need =
+  /** A good token of a confirmed session. */
+  | { readonly kind: 'token' }
+  /** A token that is not in the last fifth of its life. */
+  | { readonly kind: 'ahead' }
+  /** The provider's word on the session, whatever the token. */
+  | { readonly kind: 'confirmed' }
+  /** A refresh newer than the one the caller has seen. */
+  | { readonly kind: 'forced'; readonly seenRtGen: number }
+
+const MARGIN_MOST = seconds(30)
+
+/** Good for longer than a request needs: 30 s, or a tenth of a short life. */
+export const isGood = (token: AccessToken, now: Instant): boolean =>
+  token.expiresAt - now > Math.min(MARGIN_MOST, (token.expiresAt - token.issuedAt) / 10)
+
+/** Still accepted by an upstream with a sane clock: what a transient failure may fall back to. */
+export const isUnexpired = (token: AccessToken, now: Instant): boolean => token.expiresAt - now > seconds(1)
+
+/** Served, but time to renew it behind the request. */
+export const isInLastFifth = (token: AccessToken, now: Instant): boolean => token.expiresAt - now < (token.expiresAt - token.issuedAt) / 5
+
+/** `confirmedAt` in the future (another replica's clock) counts as just now. */
+export const isConfirmedWithin = (session: Session, length: number, now: Instant): boolean => now - session.grant.confirmedAt <= length
+
+/**
+ * Whether `session` as it is answers the need, and with which token. `undefined`: a call is needed.
+ * @param recheckMs how long a confirmation lasts
+ */
+export const answeredBy = (
+  session: Session,
+  ask: Ask,
+  need: Need,
+  recheckMs: Millis,
+  now: Instant,
+): { readonly access: AccessToken | undefined } | undefined => {
+  const access = session.tokens.get(ask.key)
+  const confirmed = isConfirmedWithin(session, recheckMs, now)
+  switch (need.kind) {
+    case 'token':
+      return confirmed && access && isGood(access, now) ? { access } : undefined
+    case 'ahead':
+      return confirmed && access && isGood(access, now) && !isInLastFifth(access, now) ? { access } : undefined
+    case 'confirmed':
+      return confirmed ? { access } : undefined
+    case 'forced':
+      return session.rtGen > need.seenRtGen ? { access } : undefined
+    default:
+      return assertNever(need)
+  }
+}

@@ -1,0 +1,114 @@
+import type { Lease, Session, SpendingMark } from '../domain/session.ts'
+import type { Ask } from '../domain/token.ts'
+import { assertNever } from '../kernel/assert.ts'
+import type { Instant } from '../kernel/time.ts'
+import { after, between, seconds } from '../kernel/time.ts'
+import { call } from './call.ts'
+import type { Watch } from './change-watch.ts'
+import type { Tools } from './deps.ts'
+import { endUnrenewed, revokeBehind } from './endings.ts'
+import type { Step } from './renewal.ts'
+import { AGAIN, LEASE_LOST, refused, unavailable } from './renewal.ts'
+import { settle } from './settle.ts'
+
+/** Longer than any replica needs to save what it kept in memory once the store is back (pending-saves.ts). */
+const AFTER_RECONNECT = seconds(3)
+
+export interface Holding {
+  readonly lease: Lease
+  readonly watch: Watch
+}
+
+/** Sends the session's refresh token once, under the lease, with the mark written right before; profiles that rotate. */
+export const spend = async (tools: Tools, { lease, watch }: Holding, session: Session, ask: Ask, key: string): Promise<Step> => {
+  const { clock, provider, store } = tools
+  const { refreshToken, issuer } = session.grant
+  if (!refreshToken) return refused('session.ended')
+  // Before the mark, so that an open breaker costs the store nothing.
+  const blocked = tools.breaker.blockedFor(clock.now())
+  if (blocked !== undefined) return unavailable('provider.unavailable', blocked)
+
+  // 1. The lease decides who may send. The mark tells whoever comes after a crash that this token may be spent.
+  let recovery = false
+  const marked = await store.markSpending(lease, session, provider.requestTimeoutMs)
+  switch (marked.kind) {
+    case 'marked':
+      break
+    case 'found': {
+      const found = await recover(tools, { lease, watch }, session, marked.mark, marked.now)
+      if (found !== 'send') return found
+      recovery = true
+      break
+    }
+    case 'superseded':
+      return AGAIN
+    case 'lease-lost':
+      return LEASE_LOST
+    case 'absent':
+      return AGAIN // looking again tells why it ended
+    case 'unavailable':
+      return unavailable('store.unavailable')
+    default:
+      return assertNever(marked)
+  }
+
+  // 2. Send. From here on every way out settles the mark, or leaves it on purpose.
+  const known = { issuer, subject: session.card.subject }
+  const answer = await call(tools, key, ask, () => provider.refresh(refreshToken, ask, known))
+  if (answer.kind === 'blocked') {
+    await store.clearMark(lease, session) // another ask became the probe between our look and our call
+    return answer.outcome
+  }
+  return settle(tools, { session, ask, key, lease, recovery }, answer)
+}
+
+/**
+ * Somebody sent this very token and did not save. Waits for that save as long as it may still come, then acts by profile: a tolerant provider
+ * forgives a second use; a strict one gets exactly one recovery attempt, because the first request may never have reached it.
+ */
+const recover = async (
+  tools: Tools,
+  { lease, watch }: Holding,
+  session: Session,
+  mark: SpendingMark,
+  storeNow: Instant,
+): Promise<Step | 'send'> => {
+  const { clock, log, provider, store } = tools
+  const senderDone = after(clock.now(), between(storeNow, after(mark.sentAt, mark.timeoutMs))) // the store's clock, carried over to ours
+  if (await changedBefore(tools, watch, session, senderDone)) return AGAIN
+
+  const taken = await store.takeOverMark(lease, session, mark, provider.requestTimeoutMs)
+  switch (taken) {
+    case 'taken':
+      log.warn({ sessionRef: session.ref, provider: provider.name }, 'a refresh got lost, trying its refresh token once more')
+      return 'send'
+    case 'recovered-before':
+      if (provider.profile.rotation === 'tolerant') return 'send'
+      if (session.grant.refreshToken) revokeBehind(tools, session, session.grant.refreshToken) // its unknown successor is of the same family
+      return endUnrenewed(tools, session, 'refresh-lost')
+    case 'superseded':
+    case 'absent':
+      return AGAIN
+    case 'lease-lost':
+      return LEASE_LOST
+    case 'unavailable':
+      return unavailable('store.unavailable')
+    default:
+      return assertNever(taken)
+  }
+}
+
+/** True when the record moved or went before the sender's time was over; events that leave `rt_gen` alone do not count. */
+const changedBefore = async (tools: Tools, watch: Watch, session: Session, senderDone: Instant): Promise<boolean> => {
+  const { clock, store } = tools
+  for (;;) {
+    // Read anew each time: the connection may have come back while we waited.
+    const until = Math.max(senderDone, after(store.connectedSince(), AFTER_RECONNECT))
+    const left = between(clock.now(), until as Instant)
+    if (left <= 0) return false
+    if (!(await watch.next(left))) continue
+    const looked = await store.reopen(session)
+    if (looked.kind === 'absent' || looked.kind === 'ended') return true
+    if (looked.kind === 'found' && looked.held.session.rtGen !== session.rtGen) return true
+  }
+}

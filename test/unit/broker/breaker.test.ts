@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest'
+import { Breaker } from '../../../src/broker/breaker.ts'
+import { HoldOff } from '../../../src/broker/hold-off.ts'
+import { refused, unavailable } from '../../../src/broker/renewal.ts'
+import { after, minutes, seconds } from '../../../src/kernel/time.ts'
+import { the } from '../../harness/the.ts'
+
+const { now } = the
+
+describe('the loop breaker', () => {
+  it('opens at once for as long as the provider asks', () => {
+    const breaker = new Breaker()
+    breaker.failed('a', now, seconds(20))
+    expect(breaker.blockedFor(now)).toBe(20_000)
+    expect(breaker.enter('b', after(now, seconds(19)))).toBe(1000)
+    expect(breaker.enter('b', after(now, seconds(20)))).toBeUndefined()
+  })
+
+  it('does not let one failing ask hold up all others', () => {
+    const breaker = new Breaker()
+    for (let i = 0; i < 10; i += 1) breaker.failed('a', now, undefined)
+    expect(breaker.blockedFor(now)).toBeUndefined()
+  })
+
+  it('opens when three different asks fail without a success between', () => {
+    const breaker = new Breaker()
+    for (const key of ['a', 'b']) breaker.failed(key, now, undefined)
+    breaker.succeeded()
+    for (const key of ['c', 'd']) breaker.failed(key, now, undefined)
+    expect(breaker.blockedFor(now)).toBeUndefined()
+    breaker.failed('e', now, undefined)
+    expect(breaker.blockedFor(now)).toBeGreaterThan(0)
+  })
+
+  it('sends one probe after the pause, and everybody once it has come back well', () => {
+    const breaker = new Breaker()
+    breaker.failed('a', now, seconds(5))
+    const later = after(now, seconds(5))
+    expect(breaker.enter('probe', later)).toBeUndefined()
+    expect(breaker.enter('other', later)).toBeGreaterThan(0)
+    breaker.succeeded()
+    expect(breaker.enter('other', later)).toBeUndefined()
+    expect(breaker.enter('third', later)).toBeUndefined()
+  })
+
+  it('opens again when the probe fails, whatever it failed of', () => {
+    const breaker = new Breaker()
+    breaker.failed('a', now, seconds(5))
+    const later = after(now, seconds(5))
+    breaker.enter('probe', later)
+    breaker.failed('probe', later, undefined)
+    expect(breaker.blockedFor(later)).toBeGreaterThan(0)
+    expect(breaker.enter('next probe', after(later, seconds(60)))).toBeUndefined()
+  })
+
+  it('never pauses longer than an hour', () => {
+    const breaker = new Breaker()
+    breaker.failed('a', now, minutes(60 * 24))
+    expect(breaker.blockedFor(now)).toBe(minutes(60))
+  })
+})
+
+describe('the hold-off', () => {
+  it('repeats a refusal until its time is over', () => {
+    const holdOff = new HoldOff()
+    holdOff.refused('k', refused('session.step-up-required'), now, seconds(90))
+    expect(holdOff.outcome('k', after(now, seconds(89)))).toEqual(refused('session.step-up-required'))
+    expect(holdOff.outcome('other', now)).toBeUndefined()
+    expect(holdOff.outcome('k', after(now, seconds(90)))).toBeUndefined()
+  })
+
+  it('tells how long is left of a pause the provider asked for', () => {
+    const holdOff = new HoldOff()
+    holdOff.failed('k', unavailable('provider.unavailable'), now, seconds(7))
+    expect(holdOff.outcome('k', after(now, seconds(3)))).toEqual(unavailable('provider.unavailable', seconds(4)))
+  })
+
+  it('pauses longer after each failure, and forgets with a success', () => {
+    const holdOff = new HoldOff()
+    const pauses = [1, 2, 3, 4, 5, 6, 7, 8].map(() => {
+      holdOff.failed('k', unavailable('provider.unavailable'), now, undefined)
+      const outcome = holdOff.outcome('k', now)
+      return outcome?.kind === 'unavailable' ? outcome.retryAfter : 0
+    })
+    expect(pauses[0]).toBeLessThanOrEqual(1000)
+    expect(pauses[3]).toBeGreaterThanOrEqual(4000)
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(30_000)
+    holdOff.succeeded('k')
+    expect(holdOff.outcome('k', now)).toBeUndefined()
+  })
+
+  it('is bounded: the oldest is forgotten first', () => {
+    const holdOff = new HoldOff()
+    for (let i = 0; i <= 10_000; i += 1) holdOff.refused(`k${i}`, refused('token.audience-denied'), now, seconds(60))
+    expect(holdOff.outcome('k0', now)).toBeUndefined()
+    expect(holdOff.outcome('k1', now)).toBeDefined()
+    expect(holdOff.outcome('k10000', now)).toBeDefined()
+  })
+})
