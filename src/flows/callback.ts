@@ -12,7 +12,6 @@ import { after, minutes } from '../kernel/time.ts'
 import type { Attempts } from '../login/attempts.ts'
 import type { Background } from './background.ts'
 import { endSession } from './end-sessions.ts'
-import type { PendingEnds } from './pending-ends.ts'
 import type { Query } from './query.ts'
 import type { Visitor } from './visitor.ts'
 import { browserFamily, truncateAddress } from './visitor.ts'
@@ -26,7 +25,6 @@ export interface CallbackDeps {
   readonly attempts: Attempts
   readonly once: Pick<OnceStore, 'claim'>
   readonly store: Pick<SessionStore, 'create' | 'end'>
-  readonly pending: Pick<PendingEnds, 'add'>
   readonly background: Background
   readonly audit: AuditSink
   readonly metrics: Metrics

@@ -22,9 +22,7 @@ export type Taken =
 export interface LogoutContinue {
   /** @returns the ref, or undefined when the store could not take it */
   put(url: Secret<'logout-url'>): Promise<string | undefined>
-  take(
-    ref: string | undefined,
-  ): Promise<{ readonly kind: 'found'; readonly url: Secret<'logout-url'> } | { readonly kind: 'absent' | 'unavailable' }>
+  take(ref: string | undefined): Promise<Taken>
 }
 
 /** `ref` is 32 random bytes: their hash names the record, and they are half of its sealing key. Store and keyring together do not open it. */

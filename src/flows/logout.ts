@@ -7,7 +7,6 @@ import { millis } from '../kernel/time.ts'
 import type { Background } from './background.ts'
 import { endSession } from './end-sessions.ts'
 import type { LogoutContinue } from './logout-continue.ts'
-import type { PendingEnds } from './pending-ends.ts'
 import type { Visitor } from './visitor.ts'
 
 /** A provider that is slow to describe itself must not hold up a sign-out. */
@@ -16,7 +15,6 @@ const PROVIDER_PATIENCE = millis(800)
 export interface LogoutDeps {
   readonly provider: Pick<Provider, 'name' | 'revoke' | 'endSessionUrl'>
   readonly store: Pick<SessionStore, 'peek' | 'open' | 'refOf' | 'end'>
-  readonly pending: Pick<PendingEnds, 'add'>
   readonly continuation: Pick<LogoutContinue, 'put'>
   readonly background: Background
   readonly audit: AuditSink
