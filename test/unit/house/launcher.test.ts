@@ -13,12 +13,13 @@ const OLD = [
 ]
 const MAIN = `
 const [wish] = process.argv.slice(2)
-process.stdout.write(process.versions.node + ' ' + process.argv.slice(2).join(' ') + '\\n')
 if (wish === 'exit') process.exitCode = 7
 if (wish === 'wait') {
   process.on('SIGTERM', () => { process.stdout.write('ended in order\\n'); process.exit(0) })
   setInterval(() => {}, 1000)
 }
+// Last: whoever reads it may send the signal at once.
+process.stdout.write(process.versions.node + ' ' + process.argv.slice(2).join(' ') + '\\n')
 if (wish === 'die') process.kill(process.pid, 'SIGKILL')
 `
 
