@@ -78,6 +78,9 @@ export const reporter = (source: Source, tree: Pick<Tree, 'entries' | 'spans'>, 
     const definition = CONFIG_CODES[remark.code]
     const range = remark.at ?? rangeOf(remark.path, remark.onKey ?? false)
     const also = remark.also && ('start' in remark.also ? remark.also : rangeOf(remark.also, false))
+    // The source and the schema may both notice the same thing.
+    if (findings.some((finding) => finding.code === remark.code && finding.path === printablePath(remark.path) && remark.at === undefined))
+      return
     findings.push({
       code: remark.code,
       severity: definition.severity,

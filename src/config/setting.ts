@@ -97,8 +97,8 @@ export const refuseUrl = (value: string, expects: string, path: boolean): Refuse
 export const httpUrl = (expects: string, options: { readonly path: boolean }) =>
   text<URL>(expects, (value) => refuseUrl(value, expects, options.path) ?? { ok: new URL(value) })
 
-/** One segment each: unreserved characters and a few that no router, proxy or framework reads specially. */
-const CANONICAL_PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~@$+,=!-]+)+$/
+/** Unreserved characters only, no dot segments: no escape can then spell the same path a second way. */
+const CANONICAL_PATH = /^(?:\/\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$/
 export const isCanonicalPath = (path: string): boolean => path.length <= 512 && CANONICAL_PATH.test(path)
 export const canonicalPath = (code: ConfigCode, root = false) =>
   text<string>('a path such as /api/orders', (value) => {

@@ -18,7 +18,10 @@ export const publicUrl = setting(
     if (!url || !/^https?:$/.test(url.protocol)) return { code: 'config.value-invalid', reason: 'expected an https URL' }
     if (url.username !== '' || url.password !== '') return { code: 'config.url-credentials' }
     if (url.pathname !== '/' || value.includes('?') || value.includes('#'))
-      return { code: 'config.public-url-not-origin', fix: `Write \`${url.origin}\`; paths belong to base_path and routes.` }
+      return {
+        code: 'config.public-url-not-origin',
+        fix: `Write \`${isLoopback(url.hostname) ? url.origin : `https://${url.host}`}\`; paths belong to base_path and routes.`,
+      }
     if (url.protocol === 'http:' && !isLoopback(url.hostname))
       return { code: 'config.public-url-insecure', fix: `Write \`https://${url.host}\`; http is for localhost only.` }
     return { ok: new URL(url.origin) }

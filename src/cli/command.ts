@@ -1,0 +1,50 @@
+/** Everything a command may touch of the process, so that tests can be the process. */
+export interface Shell {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  /** Colours are wanted on this stream: a terminal, and NO_COLOR (no-color.org) is not set. */
+  readonly colours: { readonly out: boolean; readonly err: boolean }
+}
+
+/** Stable: scripts depend on them. */
+export const EXIT = { ok: 0, findings: 1, usage: 2, unreachable: 3 } as const
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
+
+export interface Options {
+  readonly config: string | undefined
+  readonly dir: string | undefined
+  readonly output: 'text' | 'json'
+  readonly strict: boolean
+}
+
+export interface Command {
+  /** As typed, such as `config check`. */
+  readonly name: string
+  readonly summary: string
+  readonly usage: string
+  /** Of its own, beside `--help`. */
+  readonly options: readonly (keyof typeof OPTIONS)[]
+  readonly run: (options: Options, shell: Shell) => Promise<ExitCode>
+}
+
+export const OPTIONS = {
+  config: { type: 'string', short: 'c', help: '--config, -c FILE    the configuration file; or SALLYPORT_CONFIG' },
+  dir: { type: 'string', help: '--dir DIR            the folder of session.keys_dir' },
+  strict: { type: 'boolean', help: '--strict             warnings count as findings' },
+  output: { type: 'string', short: 'o', help: '--output, -o FORMAT  text (default) or json' },
+} as const
+
+export const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+/** What the user typed cannot be run; the message holds nothing but names of ours. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+export type Style = 'bad' | 'warn' | 'good' | 'dim'
+const SGR: Readonly<Record<Style, string>> = { bad: '31', warn: '33', good: '32', dim: '2' }
+export const painter =
+  (coloured: boolean) =>
+  (style: Style, text: string): string =>
+    coloured ? `\u001b[${SGR[style]}m${text}\u001b[0m` : text

@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { EXIT, json, OPTIONS, painter, UsageError, type Command, type ExitCode, type Options, type Shell } from './command.ts'
+import { configCommands } from './config-commands.ts'
+import { demo } from './demo.ts'
+import { describeFailure } from './failure.ts'
+import { keysRotate } from './keys-command.ts'
+import { serve } from './serve.ts'
+
+export const COMMANDS: readonly Command[] = [serve, demo, ...configCommands, keysRotate]
+
+/** @param argv what follows the program's name */
+export const run = async (argv: readonly string[], shell: Shell): Promise<ExitCode> => {
+  try {
+    return await dispatch(argv, shell)
+  } catch (error) {
+    if (error instanceof UsageError) {
+      shell.err(`${painter(shell.colours.err)('bad', 'sallyport:')} ${error.message}\nRun \`sallyport --help\`.\n`)
+      return EXIT.usage
+    }
+    const failure = describeFailure(error)
+    shell.err(`${painter(shell.colours.err)('bad', 'sallyport:')} ${failure.text}\n`)
+    return failure.isConnection ? EXIT.unreachable : EXIT.findings
+  }
+}
+
+const dispatch = async (argv: readonly string[], shell: Shell): Promise<ExitCode> => {
+  const command = COMMANDS.find(({ name }) => name.split(' ').every((word, i) => argv[i] === word))
+  if (!command) return withoutCommand(argv, shell)
+  const { values } = parsed(argv.slice(command.name.split(' ').length), command)
+  if (values.help) {
+    shell.out(helpOf(command))
+    return EXIT.ok
+  }
+  if (values.output !== undefined && values.output !== 'json' && values.output !== 'text') throw new UsageError('--output is text or json')
+  const options: Options = { config: values.config, dir: values.dir, output: values.output ?? 'text', strict: values.strict ?? false }
+  return command.run(options, shell)
+}
+
+interface Values {
+  readonly help?: boolean
+  readonly config?: string
+  readonly dir?: string
+  readonly output?: string
+  readonly strict?: boolean
+}
+
+/** What parseArgs says may repeat an argument, and an argument may be a secret: only our own words go out. */
+const parsed = (args: readonly string[], command: Command): { readonly values: Values } => {
+  const options = Object.fromEntries(
+    command.options.map(
+      (name) =>
+        [name, OPTIONS[name]].map((part) =>
+          typeof part === 'string' ? part : { type: part.type, ...('short' in part && { short: part.short }) },
+        ) as [string, { type: 'string' | 'boolean'; short?: string }],
+    ),
+  )
+  try {
+    return parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: false })
+  } catch {
+    throw new UsageError(`that is not how \`${command.name}\` is called: sallyport ${command.usage}`)
+  }
+}
+
+const withoutCommand = (argv: readonly string[], shell: Shell): ExitCode => {
+  const flags = new Set(argv)
+  if (flags.has('--version') || flags.has('-V')) {
+    shell.out(argv.includes('json') ? json({ version: version() }) : `sallyport ${version()}\n`)
+    return EXIT.ok
+  }
+  const group = COMMANDS.filter(({ name }) => name.startsWith(`${argv[0]} `))
+  if (flags.has('--help') || flags.has('-h') || argv.length === 0) {
+    shell.out(helpOfAll(group.length > 0 ? group : COMMANDS))
+    return argv.length === 0 ? EXIT.usage : EXIT.ok
+  }
+  throw new UsageError(
+    group.length > 0
+      ? `\`${argv[0]}\` takes one of: ${group.map(({ name }) => name.split(' ')[1]).join(', ')}`
+      : 'there is no such command',
+  )
+}
+
+const helpOf = (command: Command): string =>
+  [
+    `sallyport ${command.usage}`,
+    '',
+    `  ${command.summary}`,
+    '',
+    ...command.options.map((name) => `  ${OPTIONS[name].help}`),
+    '  --help, -h           this text',
+    '',
+  ].join('\n')
+
+const helpOfAll = (commands: readonly Command[]): string =>
+  [
+    'sallyport: the browser holds one cookie, your APIs get access tokens for exactly their audience',
+    '',
+    ...commands.map(({ name, summary }) => `  ${name.padEnd(15)}${summary}`),
+    '',
+    '  --help after a command tells more; --version tells the version',
+    '  exit codes: 0 ok, 1 findings or failure, 2 wrong usage, 3 cannot connect or listen',
+    '',
+  ].join('\n')
+
+const version = (): string => {
+  const text: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  return typeof text === 'object' && text !== null && 'version' in text ? String(text.version) : 'unknown'
+}

@@ -1,0 +1,102 @@
+import { Secret } from '../kernel/secret.ts'
+import { millis } from '../kernel/time.ts'
+import { buildRoute } from './build-routes.ts'
+import { resolvePath } from './reference.ts'
+import type { Parsed } from './schema.ts'
+import type { ClientAuthSettings, FrontendSettings, ProviderSettings, RedisSettings, SessionSettings, Settings } from './settings.ts'
+
+/** From the file's words to ours. `dir`: the folder that relative paths start from. Only for what check.ts has passed. */
+export const buildSettings = (parsed: Parsed, dir: string): Settings => {
+  const { listen, telemetry, shutdown } = parsed
+  const tls = listen.tls && {
+    certificateFile: resolvePath(dir, listen.tls.certificate_file),
+    privateKeyFile: resolvePath(dir, listen.tls.private_key_file),
+  }
+  return {
+    publicUrl: parsed.public_url,
+    basePath: parsed.base_path,
+    listen: { public: listen.public, ops: listen.ops, admin: listen.admin, trustedProxies: listen.trusted_proxies, tls },
+    providers: { default: buildProvider(parsed.provider, dir) },
+    apps: { default: { provider: 'default' } },
+    session: buildSession(parsed.session, dir),
+    frontend: parsed.frontend && buildFrontend(parsed.frontend, dir),
+    routes: parsed.routes.map((route) => buildRoute(route, dir)),
+    telemetry: {
+      logLevel: telemetry.log.level,
+      audit: telemetry.audit === 'stdout' ? { kind: 'stdout' } : { kind: 'file', file: resolvePath(dir, telemetry.audit.file) },
+    },
+    shutdown: { delayMs: millis(shutdown.delay), graceMs: millis(shutdown.grace) },
+  }
+}
+
+const optionalPath = (dir: string, path: string | undefined): string | undefined =>
+  path === undefined ? undefined : resolvePath(dir, path)
+
+const buildProvider = (provider: Parsed['provider'], dir: string): ProviderSettings => ({
+  profile: provider.profile,
+  issuer: provider.issuer ?? `https://login.microsoftonline.com/${provider.tenant}/v2.0`,
+  tenant: provider.tenant,
+  clientId: provider.client_id,
+  clientAuth: provider.client_auth.map((entry) => buildClientAuth(entry, dir)),
+  scopes: [...new Set(['openid', ...provider.scopes])],
+  target: provider.target,
+  rotation: provider.rotation,
+  caFile: optionalPath(dir, provider.ca_file),
+  timeoutMs: millis(provider.timeout),
+  insecureAllowHttpIssuer: provider.insecure_allow_http,
+})
+
+const buildClientAuth = (entry: Parsed['provider']['client_auth'][number], dir: string): ClientAuthSettings => {
+  const method = entry.method ?? 'client_secret_basic'
+  if (entry.certificate_dir !== undefined) return { kind: 'certificate-dir', dir: resolvePath(dir, entry.certificate_dir) }
+  if (entry.client_secret_file !== undefined) return { kind: 'secret-file', file: resolvePath(dir, entry.client_secret_file), method }
+  return { kind: 'secret', secret: Secret.of('client-secret', entry.client_secret ?? ''), method }
+}
+
+const buildSession = (session: Parsed['session'], dir: string): SessionSettings => ({
+  keysDir: optionalPath(dir, session.keys_dir),
+  keysSettleMs: millis(session.keys_settle),
+  idleTimeoutMs: millis(session.idle_timeout),
+  absoluteTimeoutMs: millis(session.absolute_timeout),
+  recheckMs: millis(session.recheck),
+  recheckGraceMs: millis(session.recheck_grace),
+  claims: session.claims,
+  store:
+    session.store === 'memory'
+      ? { kind: 'memory' }
+      : { kind: 'redis', redis: buildRedis(session.store.redis, dir), graceMs: millis(session.store.grace) },
+  l1: { entriesMax: session.l1.entries_max, bytesMax: session.l1.bytes_max },
+})
+
+type RedisInput = Exclude<Parsed['session']['store'], 'memory'>['redis']
+
+const buildRedis = (redis: RedisInput, dir: string): RedisSettings => {
+  const password = redis.password ?? (redis.url.password === '' ? undefined : percentDecoded(redis.url.password))
+  return {
+    host: redis.url.hostname.replace(/^\[|\]$/g, ''),
+    port: redis.url.port === '' ? 6379 : Number(redis.url.port),
+    database: Number(redis.url.pathname.slice(1) || '0'),
+    tls: redis.url.protocol === 'rediss:',
+    username: redis.username ?? (redis.url.username === '' ? undefined : percentDecoded(redis.url.username)),
+    password: password === undefined ? undefined : Secret.of('redis-password', password),
+    passwordFile: optionalPath(dir, redis.password_file),
+    caFile: optionalPath(dir, redis.ca_file),
+    serverName: redis.server_name,
+    keyPrefix: redis.key_prefix,
+  }
+}
+
+/** A `%` that starts no escape stands for itself: passwords come as they are. */
+const percentDecoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+const buildFrontend = (frontend: NonNullable<Parsed['frontend']>, dir: string): FrontendSettings => {
+  const requireSignIn = frontend.require_sign_in
+  if (frontend.upstream) return { kind: 'upstream', upstream: frontend.upstream, requireSignIn }
+  return { kind: 'dir', dir: resolvePath(dir, frontend.dir ?? '.'), requireSignIn }
+}

@@ -1,0 +1,76 @@
+import type { Report } from './report.ts'
+import type { Parsed } from './schema.ts'
+import type { AllowInput } from './settings-routes.ts'
+import { routeName } from './build-routes.ts'
+
+type RouteInput = Parsed['routes'][number]
+/** Fixed by spec §2; beside `base_path` the gateway answers these itself. */
+const WELL_KNOWN = '/.well-known/sallyport'
+
+const isBelow = (path: string, prefix: string): boolean => path === prefix || prefix === '/' || path.startsWith(`${prefix}/`)
+
+/** No path may belong to two: nested prefixes are plain (the longest wins), everything that is equal to a careless reader is not. */
+export const checkRoutes = (parsed: Parsed, report: Report): void => {
+  const { routes, base_path, frontend } = parsed
+  const reserved = [base_path, WELL_KNOWN]
+  for (const [i, route] of routes.entries()) {
+    const earlier = routes.slice(0, i)
+    const twin = earlier.findIndex((other) => other.path === route.path)
+    const lookalike = earlier.findIndex((other) => other.path !== route.path && other.path.toLowerCase() === route.path.toLowerCase())
+    const path = ['routes', i, 'path']
+    if (twin >= 0) report({ code: 'config.route-duplicate', path, also: ['routes', twin, 'path'] })
+    else if (lookalike >= 0) report({ code: 'config.route-overlap', path, also: ['routes', lookalike, 'path'] })
+    // In both directions: a route above the base path would claim the gateway's endpoints.
+    if (
+      reserved.some((own) => isBelow(route.path.toLowerCase(), own.toLowerCase()) || isBelow(own.toLowerCase(), route.path.toLowerCase()))
+    )
+      report({ code: 'config.route-path-reserved', path })
+    const namesake = earlier.findIndex((other) => other.path !== route.path && routeName(other) === routeName(route))
+    if (namesake >= 0)
+      report({
+        code: 'config.route-name-duplicate',
+        path: ['routes', i, route.name === undefined ? 'path' : 'name'],
+        also: ['routes', namesake, routes[namesake]?.name === undefined ? 'path' : 'name'],
+      })
+    checkToken(route, i, report)
+    if (route.allow !== undefined) checkAllow(route.allow, ['routes', i, 'allow'], report)
+  }
+  if (frontend && (frontend.dir === undefined) === (frontend.upstream === undefined))
+    report({ code: 'config.frontend-choice', path: ['frontend'], onKey: true })
+  for (const [i, page] of (frontend?.require_sign_in ?? []).entries()) {
+    const owner = routes.findIndex((route) => isBelow(page, route.path))
+    if (owner >= 0)
+      report({ code: 'config.sign-in-path-claimed', path: ['frontend', 'require_sign_in', i], also: ['routes', owner, 'path'] })
+    else if (reserved.some((own) => isBelow(page, own)))
+      report({ code: 'config.sign-in-path-claimed', path: ['frontend', 'require_sign_in', i] })
+  }
+}
+
+const checkToken = (route: RouteInput, i: number, report: Report): void => {
+  const { token } = route
+  const at = ['routes', i, 'token']
+  if (token.principal === 'none') {
+    if (token.grant !== 'auto' || token.audience !== undefined || token.scopes.length > 0)
+      report({ code: 'config.route-token-contradiction', path: at, onKey: true })
+    return
+  }
+  if (token.audience === undefined && token.scopes.length === 0) report({ code: 'config.route-token-for-nobody', path: at, onKey: true })
+  const fits = token.principal === 'user' ? 'refresh' : 'client_credentials'
+  if (token.grant !== 'auto' && token.grant !== fits)
+    report({
+      code: 'config.route-grant-mismatch',
+      path: [...at, 'grant'],
+      reason: `the grant ${token.grant} does not yield tokens of principal ${token.principal}`,
+      fix: `Leave \`grant\` away, or write \`grant: ${fits}\`.`,
+    })
+  if (token.principal === 'app' && route.allow === undefined) report({ code: 'config.route-allow-absent', path: ['routes', i] })
+}
+
+const checkAllow = (rule: AllowInput, path: readonly (string | number)[], report: Report): void => {
+  if (rule === 'signed_in') return
+  const given = Object.entries(rule).filter(([, value]) => value !== undefined)
+  if (given.length !== 1 || (rule.claims && Object.keys(rule.claims).length === 0))
+    report({ code: 'config.allow-choice', path, onKey: true })
+  for (const kind of ['any_of', 'all_of'] as const)
+    for (const [i, inner] of (rule[kind] ?? []).entries()) checkAllow(inner, [...path, kind, i], report)
+}

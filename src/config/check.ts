@@ -1,0 +1,77 @@
+import { checkRoutes } from './check-routes.ts'
+import type { Report } from './report.ts'
+import type { Parsed } from './schema.ts'
+import { isLoopback, type ListenAddress } from './setting.ts'
+
+/** What the schema cannot see: settings that contradict each other. */
+export const check = (parsed: Parsed, report: Report): void => {
+  checkListen(parsed, report)
+  checkProvider(parsed, report)
+  checkSession(parsed, report)
+  checkRoutes(parsed, report)
+}
+
+const shareAddress = (a: ListenAddress, b: ListenAddress): boolean => {
+  if (a.kind === 'unix' || b.kind === 'unix') return a.kind === 'unix' && b.kind === 'unix' && a.path === b.path
+  const anywhere = (host: string): boolean => host === '0.0.0.0' || host === '::'
+  return a.port !== 0 && a.port === b.port && (a.host === b.host || anywhere(a.host) || anywhere(b.host))
+}
+
+const checkListen = ({ listen }: Parsed, report: Report): void => {
+  const listeners = (['public', 'ops', 'admin'] as const).flatMap((name) => {
+    const address = listen[name]
+    return address === 'off' ? [] : [{ name, address }]
+  })
+  for (const [i, later] of listeners.entries()) {
+    const first = listeners.slice(0, i).find((earlier) => shareAddress(earlier.address, later.address))
+    if (first)
+      report({
+        code: 'config.listen-conflict',
+        path: ['listen', later.name],
+        also: ['listen', first.name],
+        reason: `the listeners ${first.name} and ${later.name} share an address`,
+      })
+  }
+  for (const [i, network] of listen.trusted_proxies.entries())
+    if (network.endsWith('/0')) report({ code: 'config.proxies-everyone', path: ['listen', 'trusted_proxies', i] })
+}
+
+const checkProvider = ({ provider }: Parsed, report: Report): void => {
+  const byTenant = provider.profile === 'entra'
+  if ((provider.issuer === undefined) === (provider.tenant === undefined) || (provider.tenant !== undefined && !byTenant))
+    report({
+      code: 'config.issuer-choice',
+      path: ['provider', ...(provider.tenant !== undefined && !byTenant ? ['tenant'] : [])],
+      onKey: true,
+      fix: byTenant
+        ? 'Write `tenant: …`, the id or domain of your Entra tenant.'
+        : 'Write `issuer: https://…`; `tenant` is for `profile: entra`.',
+    })
+  const issuer = provider.issuer === undefined ? undefined : new URL(provider.issuer)
+  if (issuer?.protocol === 'http:' && !(provider.insecure_allow_http && isLoopback(issuer.hostname)))
+    report({ code: 'config.issuer-insecure', path: ['provider', 'issuer'] })
+  if (provider.insecure_allow_http)
+    report({ code: 'config.insecure-setting', path: ['provider', 'insecure_allow_http'], reason: 'insecure_allow_http is on' })
+  if (provider.profile === 'entra' && provider.rotation === 'strict')
+    report({ code: 'config.rotation-override', path: ['provider', 'rotation'] })
+  for (const [i, entry] of provider.client_auth.entries()) {
+    const given = [entry.certificate_dir, entry.client_secret_file, entry.client_secret].filter((value) => value !== undefined).length
+    if (given !== 1 || (entry.certificate_dir !== undefined && entry.method !== undefined))
+      report({ code: 'config.client-auth-choice', path: ['provider', 'client_auth', i] })
+  }
+}
+
+const checkSession = ({ session, public_url }: Parsed, report: Report): void => {
+  if (session.idle_timeout > session.absolute_timeout)
+    report({ code: 'config.session-timers', path: ['session', 'idle_timeout'], also: ['session', 'absolute_timeout'] })
+  if (session.store === 'memory') {
+    if (!isLoopback(public_url.hostname)) report({ code: 'config.memory-store', path: ['session', 'store'] })
+    return
+  }
+  const { redis } = session.store
+  if (session.keys_dir === undefined) report({ code: 'config.keys-dir-absent', path: ['session', 'store', 'redis'], onKey: true })
+  const passwords = [redis.password, redis.password_file, redis.url.password || undefined].filter((value) => value !== undefined)
+  if (passwords.length > 1) report({ code: 'config.redis-password-choice', path: ['session', 'store', 'redis'], onKey: true })
+  if (redis.url.protocol === 'redis:' && !isLoopback(redis.url.hostname))
+    report({ code: 'config.redis-without-tls', path: ['session', 'store', 'redis', 'url'] })
+}

@@ -1,0 +1,98 @@
+import type { Route } from '../domain/route.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { Millis } from '../kernel/time.ts'
+import type { ListenAddress } from './setting.ts'
+
+/** What the process is built from: plain data with units in the names, secrets as `Secret`, file paths absolute. */
+export interface Settings {
+  /** An origin. */
+  readonly publicUrl: URL
+  /** No trailing slash. */
+  readonly basePath: string
+  readonly listen: {
+    readonly public: ListenAddress
+    readonly ops: ListenAddress
+    readonly admin: ListenAddress | 'off'
+    /** CIDR notation. */
+    readonly trustedProxies: readonly string[]
+    readonly tls: { readonly certificateFile: string; readonly privateKeyFile: string } | undefined
+  }
+  readonly providers: { readonly default: ProviderSettings }
+  readonly apps: { readonly default: { readonly provider: 'default' } }
+  readonly session: SessionSettings
+  readonly frontend: FrontendSettings | undefined
+  readonly routes: readonly RouteSettings[]
+  readonly telemetry: {
+    readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
+    readonly audit: { readonly kind: 'stdout' } | { readonly kind: 'file'; readonly file: string }
+  }
+  readonly shutdown: { readonly delayMs: Millis; readonly graceMs: Millis }
+}
+
+export interface ProviderSettings {
+  readonly profile: 'generic' | 'keycloak' | 'entra'
+  /** As written; for Entra derived from the tenant. */
+  readonly issuer: string
+  readonly tenant: string | undefined
+  readonly clientId: string
+  /** The preferred one first; never empty. */
+  readonly clientAuth: readonly ClientAuthSettings[]
+  /** `openid` always among them, without duplicates. */
+  readonly scopes: readonly string[]
+  /** undefined: as the profile says. */
+  readonly target: 'resource' | 'audience' | 'scope' | undefined
+  readonly rotation: 'none' | 'tolerant' | 'strict' | undefined
+  readonly caFile: string | undefined
+  readonly timeoutMs: Millis
+  /** Only ever true with a loopback issuer. */
+  readonly insecureAllowHttpIssuer: boolean
+}
+
+export type ClientAuthSettings =
+  | { readonly kind: 'certificate-dir'; readonly dir: string }
+  | { readonly kind: 'secret-file'; readonly file: string; readonly method: 'client_secret_basic' | 'client_secret_post' }
+  | { readonly kind: 'secret'; readonly secret: Secret<'client-secret'>; readonly method: 'client_secret_basic' | 'client_secret_post' }
+
+export interface SessionSettings {
+  /** undefined only with the memory store: keys of this process. */
+  readonly keysDir: string | undefined
+  readonly keysSettleMs: Millis
+  readonly idleTimeoutMs: Millis
+  readonly absoluteTimeoutMs: Millis
+  readonly recheckMs: Millis
+  readonly recheckGraceMs: Millis
+  /** Claims that the frontend may read. */
+  readonly claims: readonly string[]
+  readonly store: { readonly kind: 'memory' } | { readonly kind: 'redis'; readonly redis: RedisSettings; readonly graceMs: Millis }
+  readonly l1: { readonly entriesMax: number; readonly bytesMax: number }
+}
+
+export interface RedisSettings {
+  readonly host: string
+  readonly port: number
+  readonly database: number
+  readonly tls: boolean
+  readonly username: string | undefined
+  readonly password: Secret<'redis-password'> | undefined
+  readonly passwordFile: string | undefined
+  readonly caFile: string | undefined
+  readonly serverName: string | undefined
+  readonly keyPrefix: string
+}
+
+export type FrontendSettings = { readonly requireSignIn: readonly string[] } & (
+  | { readonly kind: 'dir'; readonly dir: string }
+  | { readonly kind: 'upstream'; readonly upstream: URL }
+)
+
+/** A route as configured: the compiled table adds the key that names its token. */
+export type RouteSettings = Omit<Route, 'token'> & { readonly token: RouteTokenSettings }
+export type RouteTokenSettings =
+  | { readonly principal: 'user'; readonly grant: 'refresh'; readonly audience: string | undefined; readonly scopes: readonly string[] }
+  | {
+      readonly principal: 'app'
+      readonly grant: 'client_credentials'
+      readonly audience: string | undefined
+      readonly scopes: readonly string[]
+    }
+  | { readonly principal: 'none' }
