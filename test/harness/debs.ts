@@ -61,6 +61,7 @@ export const unpackDebs = ({ name, packages, finish, timeoutMs = 300_000 }: Debs
   const root = join(cacheHome(), `${name}-${release()}`)
   if (existsSync(root)) return root
   if (!onPath('apt-get') || !onPath('dpkg-deb')) throw new Error('no apt-get and dpkg-deb here')
+  process.stdout.write(`[packages] fetching ${packages.join(', ')} into ${dirname(root)}, once\n`)
   mkdirSync(dirname(root), { recursive: true })
   const work = mkdtempSync(`${root}.making-`)
   try {

@@ -59,7 +59,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('redisUrl', found?.url ?? null)
   project.provide('redisProgram', program ?? null)
   if (!found || !program) {
-    const line = `NO REDIS ${found ? 'TO FREEZE AND RESTART' : ''}: tests that need one are SKIPPED. Install redis-server or set TEST_REDIS_URL.`
+    const line = `NO REDIS${found ? ' TO FREEZE AND RESTART' : ''}: tests that need one are SKIPPED. Install redis-server or set TEST_REDIS_URL.`
     if (process.env['CI']) throw new Error(line)
     say(line)
   }

@@ -1,4 +1,4 @@
-import type { Reporter, TestModule } from 'vitest/node'
+import type { Reporter, TestModule, TestRunEndReason } from 'vitest/node'
 
 /** Seconds of work a group may take, summed over its files; two workers share them. Together they stay under the eight minutes of the whole suite. */
 export const BUDGET_SECONDS: Readonly<Record<string, number>> = { unit: 60, contract: 90, flow: 150, attack: 120, chaos: 150, browser: 150 }
@@ -50,7 +50,7 @@ export default class Tally implements Reporter {
     this.#startedAt = performance.now()
   }
 
-  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
+  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[], reason: TestRunEndReason): void {
     const tests = modules.flatMap((module) => [...module.children.allTests()])
     const count = (state: string): number => tests.filter((test) => test.result().state === state).length
     // A file that failed before or beside its tests has no failed test to count.
@@ -58,7 +58,9 @@ export default class Tally implements Reporter {
     const times = groupTimes(modules)
     const over = overBudget(times, performance.now() - this.#startedAt)
     if (over.length > 0) process.exitCode = 1
-    const failed = count('failed') + broken + unhandled.length + over.length
+    const counted = count('failed') + broken + unhandled.length + over.length
+    // A global set-up that threw leaves nothing to count, and nothing that was tried.
+    const failed = counted === 0 && (reason !== 'passed' || tests.length === 0) ? 1 : counted
     const totals = `${count('passed')} passed, ${failed} failed, ${count('skipped')} skipped`
     process.stdout.write(`\n${[...groupLines(times), ...over, totals].join('\n')}\n`)
   }
