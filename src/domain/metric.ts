@@ -48,6 +48,7 @@ export const METRICS = {
   sallyport_proxy_open_streams: { kind: 'gauge', help: 'Open streams that end with their session.', labels: [] },
   sallyport_guard_csrf_refusals_total: { kind: 'counter', help: 'Requests refused by the CSRF guard.', labels: ['code'] },
   sallyport_problem_answers_total: { kind: 'counter', help: 'Problems answered by the gateway itself.', labels: ['code'] },
+  sallyport_audit_lost_events_total: { kind: 'counter', help: 'Audit events that could not be written.', labels: [] },
   http_server_request_duration_seconds: {
     kind: 'histogram',
     help: 'Duration of HTTP server requests (OpenTelemetry semantic conventions).',
