@@ -1,4 +1,4 @@
-import { type Clock, instant, type Instant, type Millis, systemClock } from '../../src/kernel/time.ts'
+import { type Clock, instant, type Instant, type Millis } from '../../src/kernel/time.ts'
 
 interface Sleeper {
   readonly due: number
@@ -55,17 +55,5 @@ export const manualClock = (start: Instant = instant(Date.UTC(2026, 10, 2, 8))):
       await settle()
     },
     sleeping: () => sleepers.length,
-  }
-}
-
-/** Real time that can be put ahead. For whole-gateway tests whose sockets need real time. */
-export const shiftedClock = (): Clock & { shift(length: Millis | number): void } => {
-  let ahead = 0
-  return {
-    now: () => instant(Date.now() + ahead),
-    sleep: (length, signal) => systemClock.sleep(length, signal),
-    shift: (length) => {
-      ahead += length
-    },
   }
 }
