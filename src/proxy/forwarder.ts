@@ -1,0 +1,141 @@
+import type { IncomingMessage } from 'node:http'
+import type { ProblemCode } from '../domain/problem.ts'
+import type { Route } from '../domain/route.ts'
+import type { Agents } from './agents.ts'
+import type { ExchangeDeps, Forwarding, Lane } from './exchange.ts'
+import { Exchange, follow } from './exchange.ts'
+import { BodyLimit, hasBody, requestFault } from './limits.ts'
+import { locationRewrite } from './location.ts'
+import { outboundHeaders } from './outbound-headers.ts'
+import type { TrustedProxies } from './trusted-proxies.ts'
+
+export interface ForwarderDeps extends ExchangeDeps {
+  readonly agents: Agents
+  readonly publicUrl: URL
+  /** The gateway's own cookies, by name: never sent to an upstream, never set by one. */
+  readonly isOwnCookie: (name: string) => boolean
+  readonly trustedProxies: TrustedProxies
+  /** On every proxied answer, lower-case names and values in turn, in place of the upstream's own (Strict-Transport-Security). */
+  readonly responseHeaders?: readonly string[]
+}
+
+export interface Forwarder {
+  /** Takes the exchange over: answers, logs and accounts for it exactly once. Synchronous; never throws for what a request can contain. */
+  forward(forwarding: Forwarding): void
+  inFlight(): number
+  /** Stops the gauges. The agents are closed by whoever made them. */
+  close(): void
+}
+
+const GAUGES_MS = 1000
+
+export const createForwarder = (deps: ForwarderDeps): Forwarder => {
+  // Compiled on first use and kept as long as the route object lives: a reloaded route table brings new ones.
+  const lanes = new WeakMap<Route, Lane>()
+  const total = { inFlight: 0 }
+  const laneOf = (route: Route): Lane => {
+    const known = lanes.get(route)
+    if (known) return known
+    const lane = compileLane(deps, route, total)
+    lanes.set(route, lane)
+    return lane
+  }
+  // Not set per request: a gauge is read every few seconds at most.
+  const gauges = setInterval(() => {
+    deps.metrics.gauge('sallyport_proxy_in_flight_requests', total.inFlight, {})
+    deps.metrics.gauge('sallyport_proxy_open_streams', deps.connections.count(), {})
+  }, GAUGES_MS).unref()
+
+  const forward: Forwarder['forward'] = (forwarding) => {
+    const { request, response, route, path, query } = forwarding
+    const lane = laneOf(route)
+    // Read now: undici takes the socket off a request whose upload it destroys.
+    const chain = deps.trustedProxies.chainOf(request)
+    const exchange = new Exchange(deps, lane, forwarding, chain[0] ?? 'unknown')
+    // 1. One listener accounts for whatever happens. A browser that left while the token was fetched has closed already: no event will come.
+    follow(response, exchange)
+    if (response.closed || response.destroyed) {
+      exchange.closed()
+      return
+    }
+    // 2. What must not reach the upstream.
+    const fault = faultOf(forwarding, lane)
+    if (fault !== undefined) {
+      exchange.refuse(fault)
+      return
+    }
+    // 3. Off it goes. undici reports even its own refusals through the handler.
+    const sendsBody = hasBody(request)
+    if (sendsBody) exchange.body = request.headers['content-length'] === undefined ? counted(request, route) : request
+    const headers = outboundHeaders(request, lane.outbound, {
+      chain,
+      requestId: forwarding.requestId,
+      token: forwarding.token,
+      hasBody: sendsBody,
+    })
+    lane.pool.dispatch(
+      {
+        path: upstreamTarget(route, path) + query,
+        method: request.method ?? '',
+        headers,
+        body: exchange.body,
+        headersTimeout: route.limits.headersTimeoutMs,
+        // An event stream may be silent for as long as it likes; the session's end bounds it.
+        bodyTimeout: request.headers.accept?.includes('text/event-stream') ? 0 : route.limits.bodyTimeoutMs,
+        blocking: false,
+      },
+      exchange,
+    )
+  }
+  return { forward, inFlight: () => total.inFlight, close: () => clearInterval(gauges) }
+}
+
+/** Checked again here although the edge did: a mistake there must not send a token to the wrong place. */
+const faultOf = ({ request, route, path, token, principal }: Forwarding, lane: Lane): ProblemCode | undefined => {
+  if (!isUnder(route.path, path)) return 'request.path-ambiguous'
+  if (!route.methods.includes(request.method ?? '')) return 'request.method-not-allowed'
+  // Spec §1: never an application's token on a user's route or the other way round, and no silent call without one.
+  if (principal !== route.token.principal || (token === undefined) !== (principal === 'none')) return 'gateway.failed'
+  const fault = requestFault(request, route.limits.bodyBytesMax)
+  if (fault !== undefined) return fault
+  return lane.inFlight > route.limits.inFlightMax ? 'proxy.overloaded' : undefined
+}
+
+const isUnder = (prefix: string, path: string): boolean =>
+  path.startsWith(prefix) && (path.length === prefix.length ? path !== '' : path[prefix.length] === '/')
+
+const upstreamTarget = (route: Route, path: string): string => {
+  if (route.upstreamPath === route.path) return path
+  const target = route.upstreamPath + path.slice(route.path.length)
+  return target === '' ? '/' : target
+}
+
+const counted = (request: IncomingMessage, route: Route): BodyLimit => request.pipe(new BodyLimit(route.limits.bodyBytesMax))
+
+const compileLane = (deps: ForwarderDeps, route: Route, total: Lane['total']): Lane => {
+  const { publicUrl, isOwnCookie } = deps
+  const proto = publicUrl.protocol.slice(0, -1)
+  const port = publicUrl.port || (proto === 'https' ? '443' : '80')
+  const isStripped = route.path !== '' && route.upstreamPath !== route.path
+  return {
+    pool: deps.agents.poolFor(route),
+    inFlight: 0,
+    total,
+    outbound: {
+      only: route.headers.requestOnly && new Set(route.headers.requestOnly),
+      cookies: new Set(route.headers.requestCookies),
+      isOwnCookie,
+      forwardedTail: `;host="${publicUrl.host}";proto=${proto}`,
+      forwardedConstants: [
+        ...['x-forwarded-host', publicUrl.host, 'x-forwarded-proto', proto, 'x-forwarded-port', port],
+        ...(isStripped ? ['x-forwarded-prefix', route.path] : []),
+      ],
+    },
+    inbound: {
+      setCookie: new Set(route.headers.responseSetCookie),
+      isOwnCookie,
+      location: locationRewrite(route),
+      constants: deps.responseHeaders ?? [],
+    },
+  }
+}
