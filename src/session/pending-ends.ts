@@ -1,0 +1,32 @@
+import type { EndReason, SessionRef } from '../domain/session.ts'
+
+const PENDING_MAX = 10_000
+
+/**
+ * Ends that the store could not take: tried again each time it answers, while the process lives. A logout that was answered "pending" is not forgotten.
+ * Bounded: the oldest goes first; its session still ends by time.
+ */
+export class PendingEnds {
+  readonly #pending = new Map<SessionRef, EndReason>()
+  readonly #end: (ref: SessionRef, reason: EndReason) => Promise<unknown>
+
+  constructor(end: (ref: SessionRef, reason: EndReason) => Promise<unknown>) {
+    this.#end = end
+  }
+  add(ref: SessionRef, reason: EndReason): void {
+    if (this.#pending.has(ref)) return
+    const [oldest] = this.#pending.keys()
+    if (this.#pending.size >= PENDING_MAX && oldest !== undefined) this.#pending.delete(oldest)
+    this.#pending.set(ref, reason)
+  }
+  delete(ref: SessionRef): void {
+    this.#pending.delete(ref)
+  }
+  /** In order; one that fails again stays, and the rest waits for the next time. */
+  async retry(): Promise<void> {
+    for (const [ref, reason] of this.#pending) if ((await this.#end(ref, reason)) === 'unavailable') return
+  }
+  get size(): number {
+    return this.#pending.size
+  }
+}

@@ -1,0 +1,190 @@
+import type { SessionChange, SessionRef, SpendingMark } from '../domain/session.ts'
+import { after, between } from '../kernel/time.ts'
+import type { Clock, Instant } from '../kernel/time.ts'
+import type { IndexName } from './index-names.ts'
+import { RECORD_VERSION, TOMBSTONE_MS } from './records.ts'
+import type { MarkRequest, NewRecord, SealedFields, SessionRecords, StoredSession } from './records.ts'
+import { ExpiringMap } from './expiring-map.ts'
+import type { EndReason } from '../domain/session.ts'
+
+interface Row {
+  stored: StoredSession
+  readonly indexes: readonly IndexName[]
+  spending: (SpendingMark & { readonly fence: string }) | undefined
+  /** The last rt_gen for which a second send was allowed. */
+  recovered: number | undefined
+}
+
+export interface MemoryRecordsDeps {
+  readonly clock: Clock
+  /** Hears of each change, as the event channel of a shared store would. */
+  readonly announce: (change: SessionChange) => void
+}
+
+/**
+ * The same promises as Redis, kept in this process: sealed texts in maps. Each method runs to its end without awaiting, which is what a script
+ * does there; the promise it returns is already settled.
+ */
+export const createMemoryRecords = ({ clock, announce }: MemoryRecordsDeps): SessionRecords & { dump(): string } => {
+  const rows = new ExpiringMap<SessionRef, Row>(clock)
+  const stamps = new ExpiringMap<SessionRef, Instant>(clock)
+  const leases = new ExpiringMap<SessionRef, string>(clock)
+  const tombstones = new ExpiringMap<SessionRef, EndReason>(clock)
+  const indexes = new ExpiringMap<string, Map<SessionRef, Instant>>(clock)
+  const indexTombstones = new ExpiringMap<string, Instant>(clock)
+  const keyEnds = new Map<string, Instant>()
+
+  const nameOf = ({ kind, name }: IndexName): string => `${kind}:${name}`
+  const idleFor = (ref: SessionRef) => {
+    const stamp = stamps.get(ref)
+    return stamp === undefined ? undefined : between(stamp, clock.now())
+  }
+  const merged = (stored: StoredSession, { card, grant, tokens }: SealedFields): StoredSession => ({
+    ...stored,
+    ...(card !== undefined && { card }),
+    ...(grant !== undefined && { grant }),
+    tokens: new Map([...stored.tokens, ...tokens]),
+  })
+  /** What `mark` and `takeMark` check alike, in the order of the script. */
+  const underLease = ({ ref, fence, rtGen }: MarkRequest): Row | 'absent' | 'lease-lost' | 'superseded' => {
+    const row = rows.get(ref)
+    if (!row) return 'absent'
+    if (leases.get(ref) !== fence) return 'lease-lost'
+    return row.stored.rtGen === rtGen ? row : 'superseded'
+  }
+  const newMark = ({ fence, rtGen, replica, timeoutMs }: MarkRequest) => ({ fence, rtGen, replica, timeoutMs, sentAt: clock.now() })
+
+  const create = ({ ref, card, grant, tokens, endsAt, idleTimeoutMs, indexes: names }: NewRecord): 'created' | 'taken' => {
+    if (rows.has(ref) || tombstones.has(ref)) return 'taken'
+    const stored = { version: RECORD_VERSION, gen: 1, rtGen: 1, card, grant, tokens: new Map(tokens) }
+    rows.set(ref, { stored, indexes: names, spending: undefined, recovered: undefined }, endsAt)
+    stamps.set(ref, clock.now(), after(clock.now(), idleTimeoutMs))
+    announce({ kind: 'written', ref, gen: 1 })
+    return 'created'
+  }
+
+  return {
+    read: async (ref) => {
+      const reason = tombstones.get(ref)
+      if (reason) return { kind: 'ended', reason }
+      const row = rows.get(ref)
+      return row ? { kind: 'found', stored: row.stored, idleForMs: idleFor(ref) } : { kind: 'absent' }
+    },
+    check: async (ref) => {
+      const reason = tombstones.get(ref)
+      if (reason) return { kind: 'ended', reason }
+      const row = rows.get(ref)
+      return row ? { kind: 'found', gen: row.stored.gen, idleForMs: idleFor(ref) } : { kind: 'absent' }
+    },
+    create: async (record) => create(record),
+    touch: async (ref, idleTimeoutMs) => {
+      if (!stamps.has(ref)) return 'gone'
+      stamps.set(ref, clock.now(), after(clock.now(), idleTimeoutMs))
+      return 'touched'
+    },
+    save: async (ref, fields, spent) => {
+      const row = rows.get(ref)
+      if (!row) return { kind: 'absent', reason: tombstones.get(ref) }
+      if (spent !== undefined) {
+        if (row.stored.rtGen !== spent) return { kind: 'superseded' }
+        row.spending = undefined
+      }
+      const gen = row.stored.gen + 1
+      const rtGen = row.stored.rtGen + (spent === undefined ? 0 : 1)
+      row.stored = { ...merged(row.stored, fields), gen, rtGen }
+      announce({ kind: 'written', ref, gen })
+      return { kind: 'saved', gen, rtGen }
+    },
+    end: async (ref, reason, onlyRtGen) => {
+      const row = rows.get(ref)
+      const bury = (): void => {
+        tombstones.set(ref, reason, after(clock.now(), TOMBSTONE_MS))
+        announce({ kind: 'ended', ref, reason })
+      }
+      if (!row) {
+        if (onlyRtGen === undefined && !tombstones.has(ref)) bury()
+        return { kind: 'absent', indexes: [] }
+      }
+      if (onlyRtGen !== undefined && row.stored.rtGen !== onlyRtGen) return { kind: 'superseded', indexes: [] }
+      for (const map of [rows, stamps, leases]) map.delete(ref)
+      bury()
+      return { kind: 'ended', indexes: row.indexes }
+    },
+
+    lease: async (ref, fence, length) => {
+      if (leases.has(ref)) return 'held'
+      leases.set(ref, fence, after(clock.now(), length))
+      return 'leased'
+    },
+    renew: async (ref, fence, length) => {
+      if (leases.get(ref) !== fence) return 'lost'
+      leases.set(ref, fence, after(clock.now(), length))
+      return 'renewed'
+    },
+    release: async (ref, fence) => {
+      if (leases.get(ref) === fence) leases.delete(ref)
+    },
+    mark: async (request) => {
+      const row = underLease(request)
+      if (typeof row === 'string') return { kind: row }
+      if (row.spending) return { kind: 'found', mark: markOf(row.spending), now: clock.now() }
+      row.spending = newMark(request)
+      return { kind: 'marked' }
+    },
+    clearMark: async (ref, fence, rtGen) => {
+      const row = rows.get(ref)
+      if (row?.spending?.fence === fence && row.stored.rtGen === rtGen) row.spending = undefined
+    },
+    takeMark: async (request, found) => {
+      const row = underLease(request)
+      if (typeof row === 'string') return row
+      if (!row.spending || !isSameMark(row.spending, found)) return 'superseded'
+      if (row.recovered === request.rtGen) return 'recovered-before'
+      row.recovered = request.rtGen
+      row.spending = newMark(request)
+      return 'taken'
+    },
+
+    addToIndex: async (index, ref, endsAt) => {
+      const now = clock.now()
+      const refs = [...(indexes.get(nameOf(index)) ?? []), [ref, endsAt] as const].filter(([, ends]) => ends > now)
+      indexes.set(
+        nameOf(index),
+        new Map(refs),
+        refs.reduce((latest, [, ends]) => (ends > latest ? ends : latest), now),
+      )
+      return 'stored'
+    },
+    dropFromIndex: async (index, ref) => {
+      const refs = indexes.get(nameOf(index))
+      refs?.delete(ref)
+      if (refs?.size === 0) indexes.delete(nameOf(index))
+    },
+    refsOf: async (index) => [...(indexes.get(nameOf(index))?.keys() ?? [])],
+    entomb: async (index, at) => {
+      const before = indexTombstones.get(nameOf(index))
+      const latest = before !== undefined && before > at ? before : at
+      indexTombstones.set(nameOf(index), latest, after(clock.now(), TOMBSTONE_MS))
+      return 'stored'
+    },
+    entombedAt: async (index) => indexTombstones.get(nameOf(index)),
+
+    noteKey: async (kid, endsAt) => {
+      const before = keyEnds.get(kid)
+      if (before === undefined || before < endsAt) keyEnds.set(kid, endsAt)
+      return 'stored'
+    },
+    keyUsage: async () => new Map(keyEnds),
+
+    /** Everything that is held, as text: for the test that searches it. */
+    dump: () =>
+      JSON.stringify(
+        [rows, stamps, leases, tombstones, indexes, indexTombstones].map((map) => map.dump()).concat([[...keyEnds]]),
+        (_, value) => (value instanceof Map ? [...value] : (value as unknown)),
+      ),
+  }
+}
+
+const markOf = ({ rtGen, replica, sentAt, timeoutMs }: SpendingMark): SpendingMark => ({ rtGen, replica, sentAt, timeoutMs })
+const isSameMark = (a: SpendingMark, b: SpendingMark): boolean =>
+  a.sentAt === b.sentAt && a.timeoutMs === b.timeoutMs && a.replica === b.replica

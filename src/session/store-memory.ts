@@ -1,0 +1,29 @@
+import type { OnceStore, SessionStore } from '../domain/session-store.ts'
+import { createMemoryChannel } from './event-channel-memory.ts'
+import { createMemoryOnceStore } from './once-store.ts'
+import { createMemoryRecords } from './records-memory.ts'
+import { createSessionStore } from './session-store.ts'
+import type { SessionStoreDeps } from './session-store.ts'
+
+export interface Stores {
+  readonly sessions: SessionStore
+  readonly once: OnceStore
+}
+
+/** What both kinds of store need from assembly. */
+export type StoreDeps = Omit<SessionStoreDeps, 'records' | 'connection' | 'channel'>
+
+/** Sessions of this process: gone with it, and not shared. For the demo, development and tests. */
+export const createMemoryStores = (deps: StoreDeps): Stores => {
+  const { announce, open } = createMemoryChannel()
+  const since = deps.clock.now()
+  return {
+    sessions: createSessionStore({
+      ...deps,
+      records: createMemoryRecords({ clock: deps.clock, announce }),
+      channel: open(),
+      connection: { reachable: () => true, connectedSince: () => since, onReachable: (listener) => listener(), close: async () => {} },
+    }),
+    once: createMemoryOnceStore(deps),
+  }
+}
