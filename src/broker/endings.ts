@@ -16,7 +16,6 @@ export const whoOf = (session: Session): AuditWho => ({
 const recordEnd = (tools: Tools, session: Session, reason: EndReason, ended: Ended): void => {
   if (ended === 'absent') return // somebody else ended it, and told
   tools.audit.record({ ...whoOf(session), event: 'session.ended', reason, stored: ended === 'ended' })
-  tools.metrics.count('sallyport_session_ended_total', { reason })
   tools.log.info({ sessionRef: session.ref, reason }, 'session ended')
 }
 
@@ -39,21 +38,10 @@ export const endUnrenewed = async (tools: Tools, session: Session, reason: EndRe
   return refusedAsEnded(reason)
 }
 
-const END_ATTEMPTS = 5
-
-/** The identity is in doubt: ended whoever renewed it meanwhile, and whatever token we hold is revoked. */
+/** The identity is in doubt: ended whoever renewed it meanwhile, and whatever token we hold is revoked. A store that is away ends it when it is back. */
 export const endAsDoubtful = async (tools: Tools, session: Session, token: Secret<'refresh-token'> | undefined): Promise<Refused> => {
   const ended = await tools.store.end(session.ref, 'identity-changed')
   recordEnd(tools, session, 'identity-changed', ended)
-  if (ended === 'unavailable') tools.behind(endLater(tools, session))
   if (token) revokeBehind(tools, session, token)
   return refused('session.ended')
-}
-
-const endLater = async (tools: Tools, session: Session): Promise<void> => {
-  for (let attempt = 0; attempt < END_ATTEMPTS; attempt += 1) {
-    await tools.clock.sleep(tools.settings.saveWaitMs)
-    if ((await tools.store.end(session.ref, 'identity-changed')) !== 'unavailable') return
-  }
-  tools.log.error({ sessionRef: session.ref, reason: 'identity-changed' }, 'the end of a session could not be stored')
 }

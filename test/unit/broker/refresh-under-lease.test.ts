@@ -355,7 +355,7 @@ describe('a mark that is found', () => {
     two.store.setReachable(true)
     fleet.shared.dropLease(session.ref)
     const second = ask(fleet, two, session)
-    await fleet.clock.advance(seconds(2.5)) // the sender's timeout has long passed
+    await fleet.clock.advance(seconds(1.5)) // the sender's timeout has long passed
     expect(fleet.provider.sends).toHaveLength(1)
     one.store.setReachable(true)
     expect(await finish(fleet, second)).toBe('issued')
