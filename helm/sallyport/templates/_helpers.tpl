@@ -26,11 +26,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- regexFind "[0-9]+$" (dig "listen" "ops" "0.0.0.0:9090" .Values.config) }}
 {{- end }}
 
-{{/* A duration of the configuration in whole seconds, rounded up. */}}
+{{/* A duration of the configuration, such as 500ms, 30s, 1h30m or 0, in whole seconds, rounded up. */}}
 {{- define "sallyport.seconds" -}}
-{{- $n := regexFind "^[0-9]+" . | int64 -}}
-{{- $unit := regexFind "[a-z]+$" . -}}
-{{- if eq $unit "ms" }}{{ div (add $n 999) 1000 }}{{ else if eq $unit "s" }}{{ $n }}{{ else if eq $unit "m" }}{{ mul $n 60 }}{{ else if eq $unit "h" }}{{ mul $n 3600 }}{{ else }}{{ fail (printf "%q is not a duration such as 30s" .) }}{{ end }}
+{{- $text := toString . -}}
+{{- if not (regexMatch "^(0|([0-9]+(ms|s|m|h|d))+)$" $text) }}{{ fail (printf "%q is not a duration such as 30s" $text) }}{{ end -}}
+{{- $factors := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+(ms|s|m|h|d)" $text -1 }}{{ $sum = add $sum (mul (regexFind "^[0-9]+" . | int64) (get $factors (regexFind "[a-z]+$" .) | int64)) }}{{ end -}}
+{{- div (add $sum 999) 1000 }}
 {{- end }}
 
 {{/* Longer than the gateway takes to drain, or the kubelet would cut what is under way: delay + grace + 10 s to close. */}}
