@@ -54,6 +54,10 @@ export const createLog = ({ level, write }: LogDeps): Log => {
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
+/** For the sink under the log, which knows no log (sink-fd.ts). */
+export const lostLine = (lines: number, now: number): string =>
+  `{"level":40,"time":${now},"count":${lines},"msg":"log lines lost, the reader stood still"}\n`
+
 const allowed = (facts: Facts): Readonly<Record<string, string | number>> => {
   const kept: Record<string, string | number> = {}
   for (const name of NAMES) {

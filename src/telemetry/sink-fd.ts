@@ -21,6 +21,8 @@ export interface FdSinkDeps {
   readonly fd: number
   /** The system refused `lines` lines for good (disk full, reader gone). Must not write to this sink for each call. */
   readonly onLost?: (lines: number) => void
+  /** What the stream says of itself once there is room again; nothing, where a line of the log does not belong. */
+  readonly lostLine?: (lines: number) => string
   readonly bufferBytes?: number
   readonly waitingMax?: number
 }
@@ -59,8 +61,8 @@ export const createFdSink = (deps: FdSinkDeps): FdSink => {
   }
 
   const flush = (): void => {
-    timer = undefined
-    if (active.used > 0) rotate()
+    const isDone = active.used === 0 || rotate()
+    timer = isDone ? undefined : setTimeout(flush, FLUSH_AFTER_MS).unref()
   }
 
   const append = (line: string): boolean => {
@@ -103,11 +105,10 @@ export const createFdSink = (deps: FdSinkDeps): FdSink => {
     if (spare.length < 2) spare.push(chunk)
   }
 
-  /** As soon as there is room again, the log itself says what it lacks. */
+  /** As soon as there is room again, the stream itself says what it lacks. */
   const sayLost = (): void => {
     const count = lost
-    if (count > 0 && append(`{"level":40,"time":${Date.now()},"count":${count},"msg":"log lines lost, the reader stood still"}\n`))
-      lost -= count
+    if (count > 0 && (!deps.lostLine || append(deps.lostLine(count)))) lost -= count
   }
 
   const settleIdle = (): void => {
@@ -130,10 +131,12 @@ export const createFdSink = (deps: FdSinkDeps): FdSink => {
       active = chunkOf(size)
       for (const chunk of chunks) writeAll(deps.fd, chunk)
     },
-    drained: () => {
-      clearTimeout(timer)
-      flush()
-      return flying || waiting.length > 0 ? new Promise((done) => idle.push(done)) : Promise.resolve()
+    drained: async () => {
+      while (active.used > 0 || waiting.length > 0 || flying) {
+        clearTimeout(timer)
+        flush()
+        await new Promise<void>((done) => idle.push(done))
+      }
     },
   }
 }
