@@ -24,6 +24,9 @@ export const saveSession = async (parts: StoreParts, reader: SessionReader, sess
     // 2. One step in the store: still there, still that refresh token?
     const epoch = modes.epoch
     const startedAt = deps.clock.now()
+    const digest = digestOf(cookieText(session.cookie))
+    // Before the write: its own event drops the copy, often before its answer is here.
+    const seen = l1.look(digest)?.seen
     const saved = await deps.records.save(ref, fields, change.grant ? session.rtGen : undefined)
     if (saved.kind !== 'saved') return saved
     // 3. If nobody wrote between our read and our write, what we hold plus the change is what the store holds.
@@ -36,10 +39,8 @@ export const saveSession = async (parts: StoreParts, reader: SessionReader, sess
     }
     parts.kids.set(merged, kids)
     if (saved.gen === session.gen + 1) {
-      const digest = digestOf(cookieText(session.cookie))
-      const seenAt = l1.look(digest)?.seen.at
       // Without a copy we do not know when the session was last seen; the next read brings it.
-      if (seenAt !== undefined) l1.keep(digest, merged, charsOf(merged, fields), seenAt, startedAt, epoch)
+      if (seen) l1.keep(digest, merged, charsOf(merged, fields), seen.at, startedAt, epoch)
       return { kind: 'saved', session: merged }
     }
     // Somebody stored another audience's token meanwhile: look, so that nothing of theirs is missing. Ours is stored in any case.
