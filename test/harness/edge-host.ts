@@ -1,0 +1,351 @@
+import { randomBytes } from 'node:crypto'
+import { createServer, request as send, type IncomingHttpHeaders, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { ephemeralKeyring } from '../../src/crypto/keyring.ts'
+import { createSealer } from '../../src/crypto/seal.ts'
+import type { AuditEvent } from '../../src/domain/audit-event.ts'
+import type { Broker } from '../../src/domain/broker.ts'
+import type { Metrics } from '../../src/domain/metric.ts'
+import type { Provider, Redeemed } from '../../src/domain/provider.ts'
+import type { Route } from '../../src/domain/route.ts'
+import type { OnceStore, SessionStore } from '../../src/domain/session-store.ts'
+import type { EdgeContext } from '../../src/edge/edge-context.ts'
+import type { Frontend } from '../../src/edge/frontend-routes.ts'
+import { createPublicServer } from '../../src/edge/server.ts'
+import { endStreamsWithSessions } from '../../src/edge/session-streams.ts'
+import { createBackground } from '../../src/flows/background.ts'
+import { callback } from '../../src/flows/callback.ts'
+import { resumeLogin } from '../../src/flows/login-resume.ts'
+import { login } from '../../src/flows/login.ts'
+import { createLogoutContinue } from '../../src/flows/logout-continue.ts'
+import { logout } from '../../src/flows/logout.ts'
+import type { AccessEntry, Facts, Log } from '../../src/kernel/ports.ts'
+import { Secret } from '../../src/kernel/secret.ts'
+import { after, type Clock, instant, minutes, seconds, systemClock } from '../../src/kernel/time.ts'
+import { createAttempts } from '../../src/login/attempts.ts'
+import { returnTo } from '../../src/login/return-to.ts'
+import { compileAllow, roleSources } from '../../src/policy/decide.ts'
+import { routeTable } from '../../src/policy/route-table.ts'
+import { agents } from '../../src/proxy/agents.ts'
+import { connections } from '../../src/proxy/connections.ts'
+import { createForwarder } from '../../src/proxy/forwarder.ts'
+import { trustedProxies } from '../../src/proxy/trusted-proxies.ts'
+import { sessionCookieJar } from '../../src/session/cookie.ts'
+import { createMemoryStores } from '../../src/session/store-memory.ts'
+import { canary } from './canary.ts'
+import { freePort } from './processes.ts'
+import { aRoute } from './proxy-host.ts'
+import { a, the } from './the.ts'
+
+export interface Got {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly rawHeaders: readonly string[]
+  readonly body: string
+}
+export interface Ask {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string | string[]>>
+  readonly body?: string
+}
+
+/** Real time that can be put ahead: sockets need real time. */
+interface ShiftedClock extends Clock {
+  shift(ms: number): void
+}
+const shiftedClock = (): ShiftedClock => {
+  let ahead = 0
+  return {
+    now: () => instant(Date.now() + ahead),
+    sleep: systemClock.sleep,
+    shift: (ms) => {
+      ahead += ms
+    },
+  }
+}
+
+export interface EdgeHost {
+  readonly origin: string
+  readonly port: number
+  readonly events: AuditEvent[]
+  readonly access: AccessEntry[]
+  readonly logged: { readonly facts: Facts; readonly message: string }[]
+  readonly clock: ShiftedClock
+  readonly store: SessionStore
+  readonly redemptions: string[]
+  readonly revoked: string[]
+  readonly upstreamSaw: { readonly url: string; readonly authorization: string | undefined; readonly cookie: string | undefined }[]
+  readonly secrets: string[]
+  /** What the ports do instead of working. */
+  readonly broken: {
+    store: boolean
+    once: boolean
+    provider: boolean
+    redeem: Redeemed | undefined
+    create: 'unavailable' | 'ended-meanwhile' | undefined
+    /** Called while a code is being redeemed. */
+    whileRedeeming: (() => Promise<void>) | undefined
+  }
+  ask(path: string, ask?: Ask): Promise<Got>
+  close(): Promise<void>
+}
+
+/** What a browser sends when it navigates. */
+export const navigation = (site: 'same-origin' | 'cross-site' | 'same-site' | 'none' = 'same-origin'): Record<string, string> => ({
+  'sec-fetch-site': site,
+  'sec-fetch-mode': 'navigate',
+  'sec-fetch-dest': 'document',
+  accept: 'text/html',
+})
+/** What the frontend's fetch sends. */
+export const fetching: Record<string, string> = {
+  'sec-fetch-site': 'same-origin',
+  'sec-fetch-mode': 'cors',
+  'sec-fetch-dest': 'empty',
+  'x-csrf': '1',
+}
+
+export const cookiesOf = (got: Got): string[] => got.headers['set-cookie'] ?? []
+/** `Cookie` header of a browser that stored these. */
+export const jarOf = (...lines: readonly string[]): string => lines.map((line) => line.split(';')[0] ?? '').join('; ')
+
+export interface EdgeHostOptions {
+  readonly frontend?: Frontend
+  readonly requireSignIn?: readonly string[]
+}
+
+/** The public listener on loopback over the real rooms: memory store, seals, attempts, policy, forwarder. Only provider and broker are stand-ins. */
+export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost> => {
+  const port = await freePort()
+  const publicUrl = new URL(`http://localhost:${port}`)
+  const clock = shiftedClock()
+  const events: AuditEvent[] = []
+  const access: AccessEntry[] = []
+  const logged: EdgeHost['logged'] = []
+  const audit = { record: (event: AuditEvent): void => void events.push(event) }
+  const line = (facts: Facts, message: string): void => void logged.push({ facts, message })
+  const log: Log = { debug: line, info: line, warn: line, error: line }
+  const metrics: Metrics = { count: () => {}, gauge: () => {}, observe: () => {} }
+  const sealer = createSealer({ keyring: ephemeralKeyring(clock.now()) })
+  const upstreamSaw: EdgeHost['upstreamSaw'] = []
+  const upstream = createServer((request, response) => {
+    const { authorization, cookie } = request.headers
+    upstreamSaw.push({ url: request.url ?? '', authorization, cookie })
+    if (request.url?.endsWith('/events')) {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write('data: hello\n\n')
+      return
+    }
+    request.resume().on('end', () => response.end('upstream'))
+  })
+  const upstreamUrl = new URL(`http://127.0.0.1:${await listening(upstream)}`)
+
+  const real = createMemoryStores({
+    sealer,
+    clock,
+    log,
+    metrics,
+    audit,
+    app: 'default',
+    replica: 'r1',
+    settings: { idleTimeoutMs: minutes(60), graceMs: seconds(0), l1: { entriesMax: 100, bytesMax: 1 << 20 } },
+  })
+  const broken: EdgeHost['broken'] = {
+    store: false,
+    once: false,
+    provider: false,
+    redeem: undefined,
+    create: undefined,
+    whileRedeeming: undefined,
+  }
+  const store: SessionStore = {
+    ...real.sessions,
+    peek: (cookie, now) => (broken.store ? undefined : real.sessions.peek(cookie, now)),
+    open: async (cookie) => (broken.store ? { kind: 'unavailable' } : real.sessions.open(cookie)),
+    end: async (ref, reason) => (broken.store ? 'unavailable' : real.sessions.end(ref, reason)),
+    create: async (draft) => (broken.create ? { kind: broken.create } : real.sessions.create(draft)),
+  }
+  const once: OnceStore = { ...real.once, claim: async (...args) => (broken.once ? 'unavailable' : real.once.claim(...args)) }
+
+  const secrets = { access: canary('access'), refresh: canary('refresh'), id: canary('id'), code: canary('code') }
+  const redemptions: string[] = []
+  const revoked: string[] = []
+  const profile: Provider['profile'] = { name: 'generic', target: 'resource', rotation: 'strict', logoutHint: 'id-token' }
+  const provider: Provider = {
+    name: 'default',
+    profile,
+    requestTimeoutMs: seconds(5),
+    authorizationUrl: async ({ state, extras }) =>
+      broken.provider
+        ? { kind: 'unavailable', retryAfter: seconds(7), cause: 'ECONNREFUSED' }
+        : { kind: 'url', url: `https://login.example.com/authorize?${new URLSearchParams({ state: state.reveal(), ...extras })}` },
+    redeem: async (query) => {
+      redemptions.push(query.get('code') ?? '')
+      await broken.whileRedeeming?.()
+      if (broken.redeem) return broken.redeem
+      const now = clock.now()
+      const draft = a.draft({ now })
+      return {
+        kind: 'signed-in',
+        issuer: the.issuer,
+        subject: the.alice.sub,
+        tenant: undefined,
+        providerSessionId: `ps-${randomBytes(4).toString('hex')}`,
+        authTime: now,
+        issuedAt: now,
+        claims: draft.grant.claims,
+        idToken: Secret.of('id-token', secrets.id),
+        refreshToken: Secret.of('refresh-token', secrets.refresh),
+        refreshEndsAt: undefined,
+        scopes: draft.grant.scopes,
+        access: undefined,
+      }
+    },
+    refresh: async () => ({ kind: 'unavailable', sent: 'not-sent', retryAfter: seconds(1), cause: 'unused' }),
+    application: async () => ({ kind: 'unavailable', sent: 'not-sent', retryAfter: seconds(1), cause: 'unused' }),
+    revoke: async (token) => {
+      revoked.push(token.reveal())
+      return 'revoked'
+    },
+    endSessionUrl: async ({ idToken }) =>
+      Secret.of('logout-url', `https://login.example.com/logout?id_token_hint=${idToken?.reveal() ?? ''}`),
+  }
+  const token = { key: the.orders.key, token: Secret.of('access-token', secrets.access), issuedAt: clock.now(), scopes: [] }
+  const issued = { ...token, expiresAt: after(clock.now(), minutes(5)) }
+  const broker: Broker = {
+    peekUser: () => undefined, // each request takes the slow path unless a test says otherwise
+    user: async () => ({ kind: 'issued', access: issued }),
+    peekApp: () => issued,
+    app: async () => ({ kind: 'issued', access: issued }),
+    isConfirmed: () => true,
+    confirm: async () => ({ kind: 'confirmed' }),
+    refreshNow: async ({ session }) => ({ kind: 'refreshed', session }),
+  }
+
+  const jar = sessionCookieJar(publicUrl)
+  const proxies = trustedProxies([])
+  const accessLog = { record: (entry: AccessEntry): void => void access.push(entry) }
+  const context: EdgeContext = {
+    origin: publicUrl.origin,
+    host: publicUrl.host,
+    https: false,
+    basePath: '/bff',
+    problems: { https: false, loginPath: '/bff/login' },
+    cookies: jar,
+    proxies,
+    access: accessLog,
+    audit,
+    metrics,
+    log,
+    clock,
+  }
+  const attempts = createAttempts({ sealer, app: 'default', provider: 'default', publicUrl, clock })
+  const background = createBackground(clock)
+  const toPath = (raw: string | undefined): string => returnTo(raw, publicUrl)
+  const shared = { app: 'default', provider, attempts, store, audit, clock, ask: undefined, background, once }
+  const loginDeps = { ...shared, returnTo: toPath, scopes: ['openid'] }
+  const continuation = createLogoutContinue({ app: 'default', once, sealer })
+  const routes = [
+    aRoute(upstreamUrl, { route: { token: { principal: 'user', ask: { ...the.orders, grant: 'refresh' } } } }),
+    aRoute(upstreamUrl, {
+      route: {
+        name: 'api/reports',
+        path: '/api/reports',
+        upstreamPath: '/api/reports',
+        token: { principal: 'app', ask: { ...the.reports, grant: 'client_credentials' } },
+        allow: { kind: 'role', anyOf: ['reader'] },
+      },
+    }),
+    aRoute(upstreamUrl, {
+      route: {
+        name: 'api/admin',
+        path: '/api/admin',
+        upstreamPath: '/api/admin',
+        allow: { kind: 'role', anyOf: ['admin'] },
+        token: { principal: 'none' },
+      },
+    }),
+    aRoute(upstreamUrl, {
+      route: { name: 'public', path: '/public', upstreamPath: '/public', allow: undefined, methods: ['GET'], token: { principal: 'none' } },
+    }),
+  ]
+  const open = connections(clock)
+  const pools = agents()
+  const forwarder = createForwarder({
+    agents: pools,
+    publicUrl,
+    isOwnCookie: (name) => name.startsWith('__Host-Http-sallyport'),
+    trustedProxies: proxies,
+    accessLog,
+    log,
+    metrics,
+    connections: open,
+    isDraining: () => false,
+    onUpstreamUnauthorized: () => {},
+  })
+  endStreamsWithSessions(store, open)
+  const sources = roleSources('generic', the.clientId)
+  const decide = (route: Route) => route.allow && compileAllow(route.allow, sources)
+  const app = await createPublicServer({
+    context,
+    login: {
+      login: (request) => login(loginDeps, request),
+      callback: (request) => callback({ ...shared, metrics, absoluteTimeout: minutes(600) }, request),
+      resume: (request) => resumeLogin({ ...loginDeps, sessions: store }, request),
+      store,
+      returnTo: toPath,
+      setCookie: jar.set,
+    },
+    logout: { logout: (request) => logout({ ...shared, continuation }, request), continuation },
+    session: { store, broker, view: { idleTimeout: minutes(60), recheck: minutes(60), claims: ['sub', 'name'] } },
+    proxy: { table: routeTable(routes, ['/bff']), decide, store, broker, forwarder },
+    frontend: { frontend: options.frontend ?? { kind: 'none' }, requireSignIn: options.requireSignIn ?? [], store, forwarder },
+  })
+  await app.listen({ host: '127.0.0.1', port })
+
+  return {
+    origin: publicUrl.origin,
+    port,
+    events,
+    access,
+    logged,
+    clock,
+    store,
+    redemptions,
+    revoked,
+    upstreamSaw,
+    secrets: Object.values(secrets),
+    broken,
+    ask: (path, ask = {}) => exchange(port, publicUrl.host, path, ask),
+    close: async () => {
+      open.endAll()
+      app.server.closeAllConnections()
+      await app.close()
+      await pools.destroy()
+      forwarder.close()
+      upstream.closeAllConnections()
+      upstream.close()
+      await store.close()
+    },
+  }
+}
+
+const listening = (server: Server): Promise<number> =>
+  new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)))
+
+const exchange = (port: number, host: string, path: string, { method = 'GET', headers = {}, body }: Ask): Promise<Got> =>
+  new Promise((resolve, reject) => {
+    const outgoing = send({ host: '127.0.0.1', port, path, method, headers: { host, ...headers }, agent: false }, (incoming) => {
+      let text = ''
+      incoming.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk
+      })
+      incoming.on('end', () => {
+        const { headers: got, rawHeaders, statusCode = 0 } = incoming
+        resolve({ status: statusCode, headers: got, rawHeaders, body: text })
+      })
+      incoming.on('error', reject)
+    })
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
