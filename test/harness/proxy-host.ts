@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect } from 'node:net'
 import httpProxy from '@fastify/http-proxy'
@@ -33,7 +34,9 @@ export interface ProxyHost {
   readonly unauthorized: { readonly route: string; readonly session: string | undefined }[]
   isDraining: boolean
   /** When set, a request waits for it between its guards and its forwarding, as it would for a token. */
-  beforeForward: (() => Promise<void>) | undefined
+  beforeForward: ((response: ServerResponse) => Promise<void>) | undefined
+  /** What the forwarder is told; a test may lie. */
+  principal: 'user' | 'app' | 'none'
   /** Resolves when `count` requests have been accounted for. */
   logged(count: number): Promise<void>
   close(): Promise<void>
@@ -100,7 +103,6 @@ export const proxyHost = async (upstream: URL, options: HostOptions = {}): Promi
     onUpstreamUnauthorized: ({ name }, session) => void unauthorized.push({ route: name, session }),
     ...(options.responseHeaders && { responseHeaders: options.responseHeaders }),
   })
-  const principal = route.token.principal
   const app = fastify({ routerOptions: { ignoreTrailingSlash: false }, exposeHeadRoutes: false })
   await app.register(httpProxy, {
     upstream: upstream.origin,
@@ -121,11 +123,11 @@ export const proxyHost = async (upstream: URL, options: HostOptions = {}): Promi
       const requestId = `req-${nextId}`
       const forward = (): void =>
         forwarder.forward({
-          ...{ request: request.raw, response: reply.raw, route, ...target, requestId, principal, startedAt },
-          token: principal === 'none' ? undefined : Secret.of('access-token', CANARY_TOKEN),
-          session: principal === 'none' ? undefined : { ref: SESSION, endsAt: options.endsAt ?? instant(Date.now() + 3_600_000) },
+          ...{ request: request.raw, response: reply.raw, route, ...target, requestId, principal: host.principal, startedAt },
+          token: host.principal === 'none' ? undefined : Secret.of('access-token', CANARY_TOKEN),
+          session: host.principal === 'none' ? undefined : { ref: SESSION, endsAt: options.endsAt ?? instant(Date.now() + 3_600_000) },
         })
-      if (host.beforeForward) void host.beforeForward().then(forward)
+      if (host.beforeForward) void host.beforeForward(reply.raw).then(forward)
       else forward()
     },
   } as Parameters<typeof httpProxy>[1])
@@ -140,6 +142,7 @@ export const proxyHost = async (upstream: URL, options: HostOptions = {}): Promi
     unauthorized,
     isDraining: false,
     beforeForward: undefined,
+    principal: route.token.principal,
     logged: async (count) => {
       if (entries.length >= count) return
       await new Promise<void>((wake) => waiting.push({ count, wake }))

@@ -24,6 +24,8 @@ export interface RawExchange {
   write(text: string | Buffer): void
   /** The whole body, by Content-Length or chunked. */
   body(): Promise<Buffer>
+  /** Reads so many bytes of body and keeps none; how many came. */
+  discard(length: number): Promise<number>
   /** Resolves when the peer's end of the connection is gone. */
   closed(): Promise<void>
 }
@@ -83,7 +85,11 @@ export const rawUpstream = async (options: { readonly tls?: TlsOptions } = {}): 
 const converse = async (socket: Socket, requests: RawRequest[], script: RawScript): Promise<void> => {
   let buffered = Buffer.alloc(0)
   let isEnded = false
-  let wake: () => void = () => {}
+  const waiting = new Set<() => void>() // a script may wait for the body and for the end at once
+  const wake = (): void => {
+    for (const resolve of waiting) resolve()
+    waiting.clear()
+  }
   socket.on('data', (chunk: Buffer) => {
     buffered = Buffer.concat([buffered, chunk])
     if (buffered.length > 1 << 20) socket.pause()
@@ -96,8 +102,8 @@ const converse = async (socket: Socket, requests: RawRequest[], script: RawScrip
   socket.on('close', end).on('end', end)
   const more = (): Promise<void> =>
     new Promise((resolve) => {
-      wake = resolve
-      if (isEnded) resolve()
+      waiting.add(resolve)
+      if (isEnded) wake()
       else socket.resume()
     })
   const take = async (length: number): Promise<Buffer> => {
@@ -133,6 +139,17 @@ const converse = async (socket: Socket, requests: RawRequest[], script: RawScrip
           if (length === 0 || isEnded) return Buffer.concat([...parts, part])
           parts.push(part)
         }
+      },
+      discard: async (length) => {
+        let came = 0
+        while (came < length) {
+          const part = buffered.subarray(0, length - came)
+          buffered = buffered.subarray(part.length)
+          came += part.length
+          if (isEnded && part.length === 0) break
+          if (part.length === 0) await more()
+        }
+        return came
       },
       closed: async () => {
         while (!isEnded) await more()
