@@ -13,10 +13,9 @@ export const createAgent = ({ caFile, timeoutMs }: { readonly caFile: string | u
   new Agent({
     maxHeaderSize: HEADER_BYTES_MAX,
     connections: 64,
-    pipelining: 1,
-    // Shorter than any server's own limit: a connection that the server closes just as a refresh token is written would leave its fate unknown.
-    keepAliveTimeout: 3000,
-    keepAliveMaxTimeout: 3000,
+    // No keep-alive: a provider that closes an idle connection just as a refresh token is written on it would leave the token's fate unknown, and with
+    // strict rotation that can cost the session. A fresh connection that fails has carried nothing. TLS sessions are resumed, so it stays cheap.
+    pipelining: 0,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     connect: { timeout: timeoutMs, ...(caFile !== undefined && { ca: readFileSync(caFile, 'utf8') }) },

@@ -52,9 +52,12 @@ export const callProvider = async (
     await run(configuration)
     return { exchange: exchange ?? notSent('library'), accepted: true }
   } catch (error) {
-    return { exchange: exchange ?? notSent(error instanceof NoCredentialError ? 'no-credential' : 'library'), accepted: false }
+    return { exchange: exchange ?? notSent(hasNoCredential(error) ? 'no-credential' : 'library'), accepted: false }
   }
 }
+
+/** openid-client wraps what it does not know. */
+const hasNoCredential = (error: unknown): boolean => error instanceof Error && error.cause instanceof NoCredentialError
 
 const notSent = (cause: string): Exchange => ({ kind: 'failed', sent: 'not-sent', cause })
 

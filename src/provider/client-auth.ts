@@ -48,6 +48,7 @@ const assertionAuth = (credential: CertificateCredential, traits: ProfileTraits,
   return PrivateKeyJwt(traits.assertionKey === 'kid' ? { key, kid: credential.thumbprint } : key, {
     [modifyAssertion]: (header, payload) => {
       header['typ'] = 'JWT'
+      header['alg'] = credential.algorithm // openid-client says Ed25519 (RFC 9864), which few providers know yet
       if (traits.assertionKey === 'x5t#S256') {
         delete header['kid']
         header['x5t#S256'] = credential.thumbprint

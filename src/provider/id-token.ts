@@ -110,3 +110,7 @@ const leftHalf = (token: Secret<'access-token'>, algorithm: string | undefined):
 /** Failures that put the identity itself in doubt; the others make one answer unusable, as a clock that is off would. */
 export const concernsIdentity = (check: IdTokenCheck): boolean =>
   ['issuer', 'subject', 'audience', 'authorized-party', 'at-hash', 'issuer-changed', 'subject-changed', 'auth-time-changed'].includes(check)
+
+/** Of use once, in this very check: no business of a stored session. */
+const SPENT = new Set(['nonce', 'at_hash', 'c_hash', 's_hash'])
+export const lastingClaims = (claims: Claims): Claims => Object.fromEntries(Object.entries(claims).filter(([name]) => !SPENT.has(name)))

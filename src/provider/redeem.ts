@@ -9,7 +9,7 @@ import { checkAccessToken } from './access-token.ts'
 import { setTarget } from './authorize.ts'
 import { checkCallback, checkResponse, invalid } from './callback.ts'
 import type { Metadata } from './discovery.ts'
-import { checkIdToken } from './id-token.ts'
+import { checkIdToken, lastingClaims } from './id-token.ts'
 import { stringOf } from './json.ts'
 import { isGuid } from './profiles.ts'
 import type { Room } from './room.ts'
@@ -155,7 +155,7 @@ const signedIn = (
     providerSessionId: sid !== undefined && sid.length > 0 && sid.length <= 255 ? sid : undefined,
     authTime: typeof authTime === 'number' ? fromNumericDate(authTime) : undefined,
     issuedAt: fromNumericDate(Number(claims['iat'])),
-    claims,
+    claims: lastingClaims(claims),
     idToken: room.client.profile.logoutHint === 'id-token' ? tokens.idToken : undefined,
     refreshToken,
     refreshEndsAt: refreshToken && tokens.refreshEndsAt,

@@ -9,7 +9,7 @@ import { checkAccessToken } from './access-token.ts'
 import { setTarget } from './authorize.ts'
 import type { Metadata } from './discovery.ts'
 import type { Exchange } from './fetch.ts'
-import { checkIdToken, concernsIdentity } from './id-token.ts'
+import { checkIdToken, concernsIdentity, lastingClaims } from './id-token.ts'
 import { decodeJwt } from './json.ts'
 import type { Room } from './room.ts'
 import { applicationScopes, refreshScopes } from './scopes.ts'
@@ -127,7 +127,7 @@ const judgeIdToken = async (room: Room, metadata: Metadata, tokens: TokenSet, kn
   const verified = await room.keys.verify(text, { jwksUri: metadata.jwksUri, algorithms: metadata.idTokenAlgorithms })
   switch (verified.kind) {
     case 'verified':
-      return { kind: 'kept', claims: verified.payload }
+      return { kind: 'kept', claims: lastingClaims(verified.payload) }
     case 'invalid':
       return { kind: 'violation', concerns: 'session', check: verified.check }
     case 'no-key':

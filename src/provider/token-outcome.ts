@@ -101,6 +101,8 @@ const providerCodeOf = (body: Claims, error: string): string => {
 /** RFC 9110 §10.2.3: seconds or a date; never longer than an hour, never less than a second. */
 export const retryAfterOf = (header: string | undefined, now: Instant): Millis => {
   if (header === undefined) return RETRY_DEFAULT
-  const wait = /^\d{1,9}$/.test(header) ? Number(header) : (Date.parse(header) - now) / 1000
+  // Date.parse reads almost anything, `-3` included, as some date.
+  const date = /^[A-Z][a-z]{2}, .{10,30} GMT$/.test(header) ? Date.parse(header) : Number.NaN
+  const wait = /^\d{1,9}$/.test(header) ? Number(header) : (date - now) / 1000
   return Number.isFinite(wait) ? millis(Math.round(Math.min(Math.max(wait, 1), RETRY_SECONDS_MAX) * 1000)) : RETRY_DEFAULT
 }
