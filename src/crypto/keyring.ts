@@ -47,7 +47,7 @@ const madeAt = (kid: string): Instant => {
   return instant(Date.UTC(Number(y), Number(mo) - 1, Number(d), Number(h), Number(mi), Number(s)))
 }
 
-export const byCreation = (a: SealingKey, b: SealingKey): number => (a.kid < b.kid ? -1 : a.kid > b.kid ? 1 : 0)
+const byCreation = (a: SealingKey, b: SealingKey): number => (a.kid < b.kid ? -1 : a.kid > b.kid ? 1 : 0)
 
 /**
  * Replicas see a swapped file at different times: a key that seals before all of them can open it would sign users out there. So the newest key

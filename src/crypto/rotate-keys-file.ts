@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Instant } from '../kernel/time.ts'
 import { INDEX, SUFFIX } from './key-dir-file.ts'
 import { isKid, newKid } from './keyring.ts'
-import { randomKey } from './random.ts'
+import { randomKey, randomSuffix } from './random.ts'
 
 /**
  * `sallyport keys rotate`: adds a key, and the index key where there is none. Removes nothing: a key may go when the last session sealed with it
@@ -21,7 +21,8 @@ export const rotateKeys = async (dir: string, now: Instant): Promise<{ readonly 
 
 /** Appears whole or not at all, on disk before it has its name; never replaces (two rotations at once cannot overwrite each other's index key). */
 const writeKey = async (dir: string, file: string): Promise<boolean> => {
-  const temporary = join(dir, `.${file}.${process.pid}.tmp`)
+  // Not named by the process id: in a container that is the same every time, and one crash would block all further rotations.
+  const temporary = join(dir, `.${file}.${randomSuffix()}.tmp`)
   const handle = await open(temporary, 'wx', 0o600)
   try {
     await handle.writeFile(`${randomKey().toString('base64url')}\n`)

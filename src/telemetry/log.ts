@@ -61,7 +61,7 @@ export const lostLine = (lines: number, now: number): string =>
 const allowed = (facts: Facts): Readonly<Record<string, string | number>> => {
   const kept: Record<string, string | number> = {}
   for (const name of NAMES) {
-    const value: unknown = Object.hasOwn(facts, name) ? facts[name] : undefined
+    const value: unknown = facts[name]
     if (typeof value === 'string' && FACTS[name] === 'string') kept[name] = cut(value)
     else if (typeof value === 'number' && FACTS[name] === 'number') kept[name] = value
   }

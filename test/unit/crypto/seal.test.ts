@@ -203,6 +203,8 @@ describe('an index', () => {
       { numRuns: 500 },
     )
     expect(sealer.index('\ud800')).not.toBe(sealer.index('\udfff'))
+    // The UTF-16 bytes of the first are the UTF-8 bytes of the second.
+    expect(sealer.index('\ud841\u0080')).not.toBe(sealer.index('A\u0600\u0000'))
     expect(sealer.index('ab', 'c')).not.toBe(sealer.index('a', 'bc'))
   })
 })
