@@ -14,6 +14,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 export interface Options {
   readonly config: string | undefined
   readonly dir: string | undefined
+  readonly port: number | undefined
   readonly output: 'text' | 'json'
   readonly strict: boolean
 }
@@ -31,6 +32,7 @@ export interface Command {
 export const OPTIONS = {
   config: { type: 'string', short: 'c', help: '--config, -c FILE    the configuration file; or SALLYPORT_CONFIG' },
   dir: { type: 'string', help: '--dir DIR            the folder of session.keys_dir' },
+  port: { type: 'string', help: '--port PORT          the wished port; another is taken when it is in use' },
   strict: { type: 'boolean', help: '--strict             warnings count as findings' },
   output: { type: 'string', short: 'o', help: '--output, -o FORMAT  text (default) or json' },
 } as const

@@ -1,14 +1,24 @@
-import { EXIT, type Command } from './command.ts'
+import { EXIT, UsageError, type Command } from './command.ts'
 
-/** Left out of the image: reached by `import()` only. */
+const PORT = 8080
+/** Short, so that refreshes can be watched. */
+const ACCESS_TOKEN_SECONDS = 60
+
+/** The demo's rooms are left out of the image, so they are reached by `import()` only. */
 export const demo: Command = {
   name: 'demo',
   summary: 'run the gateway with an embedded provider, two APIs and a frontend',
-  usage: 'demo',
-  options: [],
-  run: async () => {
-    const { runDemo } = await import('../dev/demo.ts')
-    await runDemo()
+  usage: 'demo [--port PORT]',
+  options: ['port'],
+  run: async (options, shell) => {
+    const { startDemo } = await import('../dev/demo.ts').catch((error: unknown) => {
+      const isAbsent = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
+      throw isAbsent ? new UsageError('the demo is not part of this installation: run it from a checkout') : error
+    })
+    const running = await startDemo({ port: options.port ?? PORT, accessTokenSeconds: ACCESS_TOKEN_SECONDS })
+    shell.out(`\n  ${running.url}\n\n  Sign in as ada or grace. Ctrl+C ends it.\n\n`)
+    await running.stopped
+    await running.stop() // a signal has stopped the gateway; the provider and the APIs are ours to stop
     return EXIT.ok
   },
 }

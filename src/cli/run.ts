@@ -33,7 +33,14 @@ const dispatch = async (argv: readonly string[], shell: Shell): Promise<ExitCode
     return EXIT.ok
   }
   if (values.output !== undefined && values.output !== 'json' && values.output !== 'text') throw new UsageError('--output is text or json')
-  const options: Options = { config: values.config, dir: values.dir, output: values.output ?? 'text', strict: values.strict ?? false }
+  if (values.port !== undefined && !/^\d{1,5}$/.test(values.port)) throw new UsageError('--port is a number')
+  const options: Options = {
+    port: values.port === undefined ? undefined : Number(values.port),
+    config: values.config,
+    dir: values.dir,
+    output: values.output ?? 'text',
+    strict: values.strict ?? false,
+  }
   return command.run(options, shell)
 }
 
@@ -41,6 +48,7 @@ interface Values {
   readonly help?: boolean
   readonly config?: string
   readonly dir?: string
+  readonly port?: string
   readonly output?: string
   readonly strict?: boolean
 }

@@ -12,6 +12,8 @@ export interface JsonSchema {
   readonly additionalProperties?: boolean | JsonSchema
   readonly items?: JsonSchema
   readonly anyOf?: readonly JsonSchema[]
+  /** Only ever one `$ref`, beside which draft-07 ignores everything else. */
+  readonly allOf?: readonly JsonSchema[]
   readonly required?: readonly string[]
   readonly $ref?: string
   readonly definitions?: Readonly<Record<string, JsonSchema>>

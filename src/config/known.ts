@@ -20,7 +20,7 @@ const resolved = (node: JsonSchema): JsonSchema =>
 /** A union is looked at as all of its branches at once. */
 const branches = (node: JsonSchema): readonly JsonSchema[] => {
   const at = resolved(node)
-  return at.anyOf ? [at, ...at.anyOf.flatMap(branches)] : [at]
+  return [at, ...[...(at.anyOf ?? []), ...(at.allOf ?? [])].flatMap(branches)]
 }
 
 const step = (nodes: readonly JsonSchema[], key: string | number): readonly JsonSchema[] =>

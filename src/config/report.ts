@@ -68,7 +68,8 @@ export const reporter = (source: Source, tree: Pick<Tree, 'entries' | 'spans'>, 
     for (let depth = path.length; depth >= 0; depth -= 1) {
       const entry = tree.entries.get(pathText(path.slice(0, depth)))
       if (!entry) continue
-      const whole = depth < path.length || entry.raw === undefined
+      // A key with nothing behind it has an empty value: the key is what can be seen.
+      const whole = depth < path.length || entry.raw === undefined || entry.value.end === entry.value.start
       return ((onKey || whole) && entry.key) || (whole ? { start: entry.value.start, end: entry.value.start + 1 } : entry.value)
     }
     return { start: 0, end: 1 }

@@ -110,7 +110,7 @@ export const treeOf = (document: Document.Parsed, sources: ReferenceSources): Tr
     for (const pair of items) {
       if (!isPair(pair)) continue
       const keyAt = rangeOf(pair.key) ?? at
-      const name = isScalar(pair.key) && pair.key.value !== null ? String(pair.key.value) : undefined
+      const name = keyText(pair.key)
       if (name === undefined || name.includes('${') || FORBIDDEN.has(name)) {
         faults.push({
           code: 'config.key-forbidden',
@@ -150,6 +150,12 @@ export const treeOf = (document: Document.Parsed, sources: ReferenceSources): Tr
 
   const data = walk(document.contents, [], undefined, { start: 0, end: 0 })
   return { data: tooComplex ? {} : data, entries, spans, faults }
+}
+
+/** `8080: x` and `true: x` are names as well; undefined: no plain name at all. */
+const keyText = (node: unknown): string | undefined => {
+  const value = isScalar(node) ? node.value : undefined
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? `${value}` : undefined
 }
 
 const rangeOf = (node: unknown): Range | undefined => {
