@@ -73,6 +73,8 @@ export const createPublicServer = async (deps: PublicServerDeps): Promise<Fastif
 
   app.addHook('onRequest', (request, reply, done) => {
     reply.header(REQUEST_ID_HEADER, request.id)
+    // The parser stops at an upgrade and drops what came behind it in the same packet: whoever pipelined would count answers wrongly from here on.
+    if (request.headers.upgrade !== undefined) reply.raw.shouldKeepAlive = false
     const refusal = hostRefusal(request.raw.url ?? '', request.raw.rawHeaders, context.host) ?? upgradeRefusal(request.headers.upgrade)
     if (!refusal) return done()
     watch(context, request, reply, { route: 'guard' })
@@ -113,8 +115,8 @@ export const createPublicServer = async (deps: PublicServerDeps): Promise<Fastif
 }
 
 /**
- * Nobody listens for 'upgrade', so Node hands such a request to us like any other: pipelining and resets stay its business. Other protocols (h2c)
- * are ignored, as RFC 9110 §7.8 allows.
+ * Nobody listens for 'upgrade', so Node hands such a request to us like any other, and no socket is ever ours to lose. Other protocols (h2c) are
+ * ignored, as RFC 9110 §7.8 allows.
  */
 const upgradeRefusal = (upgrade: string | undefined): ProblemCode | undefined =>
   upgrade !== undefined && /\bwebsocket\b/i.test(upgrade) ? 'proxy.websocket-unsupported' : undefined
