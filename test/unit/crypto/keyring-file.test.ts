@@ -9,6 +9,7 @@ import { openKeyringFiles } from '../../../src/crypto/keyring-file.ts'
 import { rotateKeys } from '../../../src/crypto/rotate-keys-file.ts'
 import { createSealer } from '../../../src/crypto/seal.ts'
 import { after, minutes, seconds } from '../../../src/kernel/time.ts'
+import { manualClock, settle } from '../../harness/clock.ts'
 import { FakeClock, FakeLog, NOON } from './fakes.ts'
 
 let dir: string
@@ -249,12 +250,12 @@ describe('a directory of keys', () => {
   it('stops looking when closed', async () => {
     await put('index')
     await put(kid(1))
-    const ring = await load()
+    const manual = manualClock()
+    const ring = await openKeyringFiles({ dir, settleMs: minutes(5), clock: manual, log })
+    expect(manual.sleeping()).toBe(1)
     ring.close()
-    await put(kid(2))
-    clock.advance(minutes(1))
-    await new Promise((done) => setImmediate(done))
-    expect(ring.find(kid(2))).toBe('key-unknown')
+    await settle()
+    expect(manual.sleeping()).toBe(0)
   })
 })
 
