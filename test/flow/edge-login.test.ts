@@ -23,7 +23,7 @@ const start = async (query = '', headers: Record<string, string> = {}): Promise<
   return { state: stateOf(got), cookie: jarOf(attemptLine(got)) }
 }
 const back = (started: Started, over: { cookie?: string; query?: string } = {}): Promise<Got> =>
-  host.ask(`/bff/callback?${over.query ?? new URLSearchParams({ code: 'the-code', state: started.state })}`, {
+  host.ask(`/bff/callback?${over.query ?? new URLSearchParams({ code: 'the-code', state: started.state }).toString()}`, {
     headers: { ...navigation('cross-site'), cookie: over.cookie ?? started.cookie },
   })
 const signIn = async (query = ''): Promise<string> => jarOf(sessionLine(await back(await start(query))) ?? '')

@@ -8,7 +8,7 @@ beforeEach(async () => {
   host = await edgeHost()
   const started = await host.ask('/bff/login', { headers: navigation() })
   const state = new URL(String(started.headers.location)).searchParams.get('state') ?? ''
-  const got = await host.ask(`/bff/callback?${new URLSearchParams({ code: 'c', state })}`, {
+  const got = await host.ask(`/bff/callback?${new URLSearchParams({ code: 'c', state }).toString()}`, {
     headers: { ...navigation('cross-site'), cookie: jarOf(...cookiesOf(started)) },
   })
   cookie = jarOf(cookiesOf(got)[0] ?? '')

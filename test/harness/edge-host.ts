@@ -178,7 +178,10 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     authorizationUrl: async ({ state, extras }) =>
       broken.provider
         ? { kind: 'unavailable', retryAfter: seconds(7), cause: 'ECONNREFUSED' }
-        : { kind: 'url', url: `https://login.example.com/authorize?${new URLSearchParams({ state: state.reveal(), ...extras })}` },
+        : {
+            kind: 'url',
+            url: `https://login.example.com/authorize?${new URLSearchParams({ state: state.reveal(), ...extras }).toString()}`,
+          },
     redeem: async (query) => {
       redemptions.push(query.get('code') ?? '')
       await broken.whileRedeeming?.()
