@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ProviderProfile } from '../../../src/domain/provider.ts'
 import type { TokenAnswer } from '../../../src/domain/token.ts'
+import { Secret } from '../../../src/kernel/secret.ts'
 import { seconds } from '../../../src/kernel/time.ts'
 import type { Fleet } from '../../harness/brokers.ts'
 import { createFleet, wordOf } from '../../harness/brokers.ts'
@@ -87,6 +88,26 @@ describe.each(['strict', 'tolerant', 'none'] as const)('with rotation %s', (rota
     expect(fleet.shared.read(session.ref)?.tokens.size).toBe(0)
     expect(wordOf(await broker.user(fleet.held(session), the.invoices))).toBe('issued')
     expect(fleet.provider.sentAfterRotation).toEqual([])
+  })
+
+  it('an unusable access token of a session that ended meanwhile: its refresh token is revoked, the session stays ended', async () => {
+    const fleet = createFleet({ rotation })
+    const { broker, store } = fleet.replica()
+    const session = fleet.session()
+    fleet.provider.answerNext({
+      kind: 'violation',
+      concerns: 'audience',
+      check: 'planted',
+      refreshToken: Secret.of('refresh-token', 'the new one'),
+    })
+    const beforeSave = store.gates.stop('save:before')
+    const asked = broker.user(fleet.held(session), the.orders)
+    await beforeSave.reached
+    fleet.shared.end(session.ref, 'user')
+    beforeSave.open()
+    expect(wordOf(await asked)).toBe('session.ended')
+    await settle()
+    expect(fleet.provider.revoked).toEqual(['the new one'])
   })
 
   it('a token that was issued for another ask is not handed out', async () => {
@@ -200,6 +221,7 @@ describe('without rotation', () => {
     await Promise.all(gates.map(({ reached }) => reached))
     for (const gate of gates) gate.open()
     expect((await outcomes).map(wordOf)).toEqual(['issued', 'issued'])
+    expect(fleet.provider.sends).toHaveLength(2) // whoever saves second stores its access token alone, and need not ask again
     expect([...(fleet.shared.read(session.ref)?.tokens.keys() ?? [])]).toEqual(expect.arrayContaining([the.orders.key, the.invoices.key]))
     expect(fleet.shared.markOf(session.ref)).toBeUndefined()
     expect(fleet.shared.leaseHeld(session.ref)).toBe(false)

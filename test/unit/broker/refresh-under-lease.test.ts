@@ -384,6 +384,20 @@ describe('a save that the store does not take', () => {
     expect(fleet.provider.isAlive(refreshTokenOf(fleet, session))).toBe(true)
   })
 
+  it('holds back the spent token also while only saves fail, however long ago it was sent', async () => {
+    const fleet = createFleet({ requestTimeoutMs: seconds(1) })
+    const one = fleet.replica()
+    const session = fleet.session()
+    const { save } = one.store
+    Object.assign(one.store, { save: async () => ({ kind: 'unavailable' }) })
+    expect(await finish(fleet, ask(fleet, one, session))).toBe('store.unavailable')
+    await fleet.clock.advance(seconds(20)) // the mark is old, and the connection was never lost
+    expect(await finish(fleet, ask(fleet, one, session))).toBe('store.unavailable')
+    Object.assign(one.store, { save })
+    expect(await finish(fleet, ask(fleet, one, session))).toBe('issued')
+    expect(fleet.provider.sends).toHaveLength(1)
+  })
+
   it('serves those who wait when the store comes back within the second', async () => {
     const fleet = createFleet()
     const one = fleet.replica()
