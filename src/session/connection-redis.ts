@@ -38,6 +38,8 @@ const FAIL_FAST = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   autoResubscribe: false,
+  // CLIENT SETINFO would be one more right to grant.
+  disableClientInfo: true,
   maxRetriesPerRequest: 0,
   connectTimeout: 1_000,
   // A link that died without a word: a heartbeat is always under way, so silence this long means nobody is there.

@@ -1,12 +1,12 @@
 import type { Clock, Instant } from '../kernel/time.ts'
 
-const SWEEP_EVERY = 256
+const SWEEP_FIRST = 256
 
 /** A map whose entries are gone at their end, as keys with a TTL are. What nobody asks for again is swept out by later writes. */
 export class ExpiringMap<K, V> {
   readonly #entries = new Map<K, { readonly value: V; readonly endsAt: Instant }>()
   readonly #clock: Clock
-  #writes = 0
+  #sweepAtSize = SWEEP_FIRST
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -24,12 +24,11 @@ export class ExpiringMap<K, V> {
   }
   set(key: K, value: V, endsAt: Instant): void {
     this.#entries.set(key, { value, endsAt })
-    this.#writes += 1
-    // Amortised: a sweep looks at everything, so it waits for as many writes as there are entries.
-    if (this.#writes < Math.max(SWEEP_EVERY, this.#entries.size)) return
-    this.#writes = 0
+    // Amortised: a sweep looks at everything, so the next one waits until there is twice as much as this one left.
+    if (this.#entries.size < this.#sweepAtSize) return
     const now = this.#clock.now()
     for (const [old, entry] of this.#entries) if (entry.endsAt <= now) this.#entries.delete(old)
+    this.#sweepAtSize = Math.max(SWEEP_FIRST, 2 * this.#entries.size)
   }
   delete(key: K): void {
     this.#entries.delete(key)

@@ -12,15 +12,18 @@ const script = (name: string, lua: string): Script => ({ name, lua, sha: createH
 const NOW = `local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 `
-/** The guard of every update: it cannot create. */
-const GUARD = `if redis.call('EXISTS', KEYS[1]) == 0 then return {'absent', redis.call('GET', KEYS[2])} end
-`
+/**
+ * What a script announces, it announces first: a PUBLISH that is denied then stops the script before it has written anything. Nobody can read in
+ * between; a script is one step.
+ */
 const WRITTEN = (gen: string): string =>
   `redis.call('PUBLISH', channel, '{"kind":"written","ref":"' .. ref .. '","gen":' .. ${gen} .. '}')
 `
 const ENDED = `redis.call('PUBLISH', channel, '{"kind":"ended","ref":"' .. ref .. '","reason":"' .. reason .. '"}')
 `
-
+/** The guard of every update: it cannot create. */
+const GUARD = `if redis.call('EXISTS', KEYS[1]) == 0 then return {'absent', redis.call('GET', KEYS[2])} end
+`
 /** record, tombstone, idle → ended reason | absent | found idle now fields… */
 const read = script(
   'read',
@@ -46,11 +49,11 @@ const create = script(
   'create',
   `local channel, ref = ARGV[1], ARGV[2]
 if redis.call('EXISTS', KEYS[1], KEYS[2]) > 0 then return {'taken'} end
-${NOW}for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+${NOW}${WRITTEN('1')}for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('HSET', KEYS[1], 'gen', 1, 'rt_gen', 1, 'ends', ARGV[3])
 redis.call('PEXPIREAT', KEYS[1], ARGV[3])
 redis.call('SET', KEYS[3], string.format('%.0f', now), 'PX', ARGV[4])
-${WRITTEN('1')}return {'created'}`,
+return {'created'}`,
 )
 
 /** idle; idle timeout. XX: a stamp that has run out stays out. The stamp never outlives what it belongs to by more than the idle timeout. */
@@ -64,14 +67,15 @@ return 0`,
 const save = script(
   'save',
   `local channel, ref, spent = ARGV[1], ARGV[2], ARGV[3]
-${GUARD}if spent ~= '' then
-  if redis.call('HGET', KEYS[1], 'rt_gen') ~= spent then return {'superseded'} end
+${GUARD}if spent ~= '' and redis.call('HGET', KEYS[1], 'rt_gen') ~= spent then return {'superseded'} end
+local gen = redis.call('HGET', KEYS[1], 'gen') + 1
+${WRITTEN("string.format('%.0f', gen)")}if spent ~= '' then
   redis.call('HINCRBY', KEYS[1], 'rt_gen', 1)
   redis.call('HDEL', KEYS[1], 'spending')
 end
 for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-local gen = redis.call('HINCRBY', KEYS[1], 'gen', 1)
-${WRITTEN('gen')}return {'saved', gen, redis.call('HGET', KEYS[1], 'rt_gen')}`,
+redis.call('HSET', KEYS[1], 'gen', string.format('%.0f', gen))
+return {'saved', gen, redis.call('HGET', KEYS[1], 'rt_gen')}`,
 )
 
 /** record, tombstone, idle, lease; channel, ref, reason, tombstone time, rt_gen or '' → ended indexes */
@@ -79,15 +83,16 @@ const end = script(
   'end',
   `local channel, ref, reason = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  if ARGV[5] == '' and redis.call('SET', KEYS[2], reason, 'PX', ARGV[4], 'NX') then
-    ${ENDED}  end
+  if ARGV[5] == '' and redis.call('EXISTS', KEYS[2]) == 0 then
+    ${ENDED}    redis.call('SET', KEYS[2], reason, 'PX', ARGV[4])
+  end
   return {'absent', ''}
 end
 if ARGV[5] ~= '' and redis.call('HGET', KEYS[1], 'rt_gen') ~= ARGV[5] then return {'superseded', ''} end
 local indexes = redis.call('HGET', KEYS[1], 'indexes')
-redis.call('DEL', KEYS[1], KEYS[3], KEYS[4])
+${ENDED}redis.call('DEL', KEYS[1], KEYS[3], KEYS[4])
 redis.call('SET', KEYS[2], reason, 'PX', ARGV[4])
-${ENDED}return {'ended', indexes or ''}`,
+return {'ended', indexes or ''}`,
 )
 
 /** lease; fence, length */

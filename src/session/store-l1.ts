@@ -77,7 +77,8 @@ export class L1 {
   keep(digest: string, session: Session, chars: number, seenAt: Instant, checkedAt: Instant, epoch: number): Held {
     const { ref, gen } = session
     const before = this.#entryOf(ref)
-    if (before && before.session.gen === gen && before.digest === digest && !this.#ended.has(ref)) {
+    const isSame = before?.session.gen === gen && before.digest === digest && before.session.tokens.size === session.tokens.size
+    if (before && isSame && !this.#ended.has(ref)) {
       // Read again, unchanged: whoever holds the object keeps holding the one that is used.
       if (before.checkedAt < checkedAt) before.checkedAt = checkedAt
       if (before.seen.at < seenAt) before.seen.at = seenAt

@@ -1,0 +1,4 @@
+import { memoryWorld } from './session-store-kit.ts'
+import { sealedContract } from './session-store-sealed.ts'
+
+sealedContract('memory', memoryWorld)
