@@ -30,7 +30,7 @@ export const callProvider = async (
   run: (configuration: Configuration) => Promise<unknown>,
 ): Promise<Call> => {
   let exchange: Exchange | undefined
-  const configuration = configure(deps, metadata, async (url, options) => {
+  const send: SendOnce = async (url, options) => {
     if (exchange) throw new Error('one request per call') // no hidden retry of a grant
     const { body, headers } = options
     exchange = { kind: 'failed', sent: 'unknown', cause: 'network' }
@@ -38,7 +38,7 @@ export const callProvider = async (
       url: new URL(url),
       method: 'POST',
       headers: headers as Record<string, string>,
-      body: String(body),
+      body: body instanceof URLSearchParams ? body.toString() : undefined,
       timeoutMs: budgetMs,
     })
     if (exchange.kind === 'failed') throw new TypeError('fetch failed')
@@ -47,9 +47,9 @@ export const callProvider = async (
       status: exchange.status,
       headers: { 'content-type': exchange.contentType ?? 'application/octet-stream' },
     })
-  })
+  }
   try {
-    await run(configuration)
+    await run(configure(deps, metadata, budgetMs, send))
     return { exchange: exchange ?? notSent('library'), accepted: true }
   } catch (error) {
     return { exchange: exchange ?? notSent(hasNoCredential(error) ? 'no-credential' : 'library'), accepted: false }
@@ -61,13 +61,16 @@ const hasNoCredential = (error: unknown): boolean => error instanceof Error && e
 
 const notSent = (cause: string): Exchange => ({ kind: 'failed', sent: 'not-sent', cause })
 
-const configure = (deps: CallDeps, metadata: Metadata, fetch: (url: string, options: RequestInit) => Promise<Response>): Configuration => {
+type SendOnce = (url: string, options: RequestInit) => Promise<Response>
+
+const configure = (deps: CallDeps, metadata: Metadata, budgetMs: Millis, send: SendOnce): Configuration => {
   // The library reads the system's clock; what it checks must be true at ours.
   const skew = Math.round((deps.clock.now() - Date.now()) / 1000)
   const configuration = new Configuration(serverMetadata(metadata), deps.clientId, { [clockSkew]: skew }, deps.clientAuth(metadata))
   if (metadata.issuer.startsWith('http:')) allowInsecureRequests(configuration)
-  configuration.timeout = 600 // ours is in `fetch`
-  configuration[customFetch] = fetch as NonNullable<(typeof configuration)[typeof customFetch]>
+  // The bound that holds is in `fetch`; the library's is a timer that lives on, so it is not made longer than need be.
+  configuration.timeout = Math.ceil(budgetMs / 1000) + 1
+  configuration[customFetch] = send as NonNullable<(typeof configuration)[typeof customFetch]>
   return configuration
 }
 

@@ -46,7 +46,7 @@ export const createKeys = (deps: KeysDeps): Keys => {
   let fetchedAt = instant(0)
   let failures = 0
   let retryAt = instant(0)
-  let unknownAt = instant(-UNKNOWN_KID_EVERY)
+  let unknownAt = instant(Number.NEGATIVE_INFINITY)
 
   /** undefined: loaded; otherwise why not. Never rejects. */
   const load = (jwksUri: URL): Promise<string | undefined> =>
