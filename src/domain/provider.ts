@@ -59,7 +59,7 @@ export interface KnownIdentity {
   readonly subject: string
   /** `auth_time` of the login; a later one on refresh is another sign-in. */
   readonly authTime?: Instant | undefined
-  /** `Grant.scopes`: identity scopes among them are repeated where a refresh narrows, so that the new ID token keeps their claims. */
+  /** `Grant.scopes`: identity scopes among them are repeated where a refresh narrows, so that the new ID token keeps their claims. undefined: all of the login. */
   readonly scopes?: readonly string[] | undefined
 }
 

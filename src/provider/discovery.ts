@@ -7,6 +7,7 @@ import type { Claims } from '../domain/token.ts'
 import { endpointUrl } from './endpoint-url.ts'
 import type { BoundedFetch } from './fetch.ts'
 import { isJsonType, parseObject, stringOf } from './json.ts'
+import { isIssuerOf } from './profiles.ts'
 
 /** The part of the provider's metadata that is used, checked (OpenID Connect Discovery 1.0 §3). */
 export interface Metadata {
@@ -55,7 +56,10 @@ export const createDiscovery = (deps: DiscoveryDeps): Discovery => {
 
   const load = (): Promise<Discovered> =>
     flight.run('discovery', async () => {
-      const read = await readMetadata(deps)
+      const fetched = await readMetadata(deps)
+      // Sessions are held to the issuer that was found first.
+      const moved = fetched.kind === 'found' && held !== undefined && fetched.metadata.issuer !== held.issuer
+      const read = moved ? failed('issuer-mismatch') : fetched
       const now = deps.clock.now()
       if (read.kind === 'found') {
         if (!held) deps.log.info({ provider: deps.name }, 'provider metadata loaded')
@@ -110,9 +114,10 @@ const readMetadata = async (deps: DiscoveryDeps): Promise<Read> => {
   return parseMetadata(document, deps.issuer, issuer.protocol === 'http:')
 }
 
-/** RFC 8414 §3.3: the issuer must be the configured one byte for byte, or somebody else's endpoints would be used under its name. */
+/** Everything that is used later is checked here, once. */
 export const parseMetadata = (document: Claims, issuer: string, allowLoopbackHttp: boolean): Read => {
-  if (stringOf(document, 'issuer') !== issuer) return failed('issuer-mismatch')
+  const announced = stringOf(document, 'issuer')
+  if (!isIssuerOf(issuer, announced)) return failed('issuer-mismatch')
   const endpoint = (name: string): URL | undefined => endpointUrl(document[name], allowLoopbackHttp)
   const authorizationEndpoint = endpoint('authorization_endpoint')
   const tokenEndpoint = endpoint('token_endpoint')
@@ -122,7 +127,7 @@ export const parseMetadata = (document: Claims, issuer: string, allowLoopbackHtt
     kind: 'found',
     announcesS256: strings(document['code_challenge_methods_supported']).includes('S256'),
     metadata: {
-      issuer,
+      issuer: announced,
       authorizationEndpoint,
       tokenEndpoint,
       jwksUri,

@@ -28,7 +28,7 @@ export const refresh = async (room: Room, refreshToken: Secret<'refresh-token'>,
   const now = room.clock.now()
   const parameters = new URLSearchParams()
   setTarget(parameters, ask, room.client.profile)
-  const scopes = refreshScopes(ask, known.scopes ?? [], room.client.scopes)
+  const scopes = refreshScopes(ask, known.scopes ?? room.client.scopes.loginScopes, room.client.scopes)
   if (scopes) parameters.set('scope', scopes.join(' '))
   const call = await room.call('refresh', ready.metadata, ready.budgetMs, (configuration) =>
     refreshTokenGrant(configuration, refreshToken.reveal(), parameters),

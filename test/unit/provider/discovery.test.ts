@@ -4,6 +4,7 @@ import { createAgent } from '../../../src/provider/agent.ts'
 import { createDiscovery, parseMetadata } from '../../../src/provider/discovery.ts'
 import type { Discovery } from '../../../src/provider/discovery.ts'
 import { createFetch } from '../../../src/provider/fetch.ts'
+import { isIssuerOf } from '../../../src/provider/profiles.ts'
 import { startHostileProvider } from '../../harness/hostile-provider.ts'
 import type { Answer, HostileProvider } from '../../harness/hostile-provider.ts'
 import { movableClock, recordingLog } from '../../harness/provider-room.ts'
@@ -139,4 +140,42 @@ it.each([
 ])('announced %j leaves %j to verify with', (announced, kept) => {
   const extra = announced ? { id_token_signing_alg_values_supported: announced } : {}
   expect(parseMetadata({ ...document, ...extra }, 'https://idp.example', false)).toMatchObject({ metadata: { idTokenAlgorithms: kept } })
+})
+
+const GUID_ISSUER = 'https://login.microsoftonline.com/5c1d0f6e-0000-4000-8000-000000000001/v2.0'
+it.each([
+  ['https://login.microsoftonline.com/contoso.com/v2.0', GUID_ISSUER, true],
+  [GUID_ISSUER, GUID_ISSUER, true],
+  [GUID_ISSUER, GUID_ISSUER.replace('0001/', '0002/'), false],
+  ['https://login.microsoftonline.com/common/v2.0', GUID_ISSUER, false],
+  ['https://login.microsoftonline.com/contoso.com/v2.0', 'https://login.microsoftonline.com/{tenantid}/v2.0', false],
+  ['https://login.microsoftonline.com/contoso.com/v2.0', 'https://evil.example/5c1d0f6e-0000-4000-8000-000000000001/v2.0', false],
+  ['https://idp.example/contoso.com/v2.0', GUID_ISSUER, false],
+])('metadata asked for as %s may announce %s: %s', (configured, announced, may) => {
+  expect(isIssuerOf(configured, announced)).toBe(may)
+})
+
+it('a domain that moves to another tenant does not take its sessions along', async () => {
+  const answers = [GUID_ISSUER, GUID_ISSUER.replace('0001/', '0002/')]
+  const moving = createDiscovery({
+    name: 'default',
+    issuer: 'https://login.microsoftonline.com/contoso.com/v2.0',
+    insecureAllowHttp: false,
+    timeoutMs: millis(2000),
+    fetch: async () => ({
+      kind: 'answered',
+      status: 200,
+      contentType: 'application/json',
+      retryAfter: undefined,
+      body: JSON.stringify({ ...document, issuer: answers.shift() }),
+    }),
+    clock,
+    log: recordingLog().log,
+  })
+  await moving.get()
+  clock.advance(3_600_001)
+  await moving.get()
+  await until(() => answers.length === 0)
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(moving.held()?.issuer).toBe(GUID_ISSUER)
 })

@@ -126,7 +126,8 @@ it.each([
   ['5C1D0F6E-0000-4000-8000-000000000001', 'https://login.microsoftonline.com/5c1d0f6e-0000-4000-8000-000000000001/v2.0'],
   ['common', undefined],
   ['organizations', undefined],
-  ['contoso.onmicrosoft.com', undefined],
+  ['Contoso.onmicrosoft.com', 'https://login.microsoftonline.com/contoso.onmicrosoft.com/v2.0'],
+  ['a/../b.c', undefined],
 ])('the issuer of Entra tenant %s is %s', (tenant, issuer) => {
   expect(entraIssuer(tenant)).toBe(issuer)
 })
