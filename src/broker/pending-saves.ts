@@ -64,9 +64,6 @@ export class PendingSaves {
   has(ref: SessionRef): boolean {
     return this.#pending.has(ref)
   }
-  get size(): number {
-    return this.#pending.size
-  }
 
   async #retry(session: Session, change: Change, onAbsent: () => void): Promise<Saved> {
     const { clock, store, log } = this.#deps

@@ -49,8 +49,9 @@ export const brokerOverStore = (kind: string, open: () => Promise<World>): void 
           return barriers.records.port
         },
       })
+      const { log, metrics, audit } = recorder
       const settings = { ...BROKER_DEFAULTS, leaseMs: millis(leaseMs), recheckMs: minutes(60), recheckGraceMs: minutes(60) }
-      const broker = createBroker({ ...recorder, store, provider, clock: systemClock, settings, asks: [orders] })
+      const broker = createBroker({ log, metrics, audit, store, provider, clock: systemClock, settings, asks: [orders] })
       brokers.push(broker)
       if (!barriers.records) throw new Error('the store did not ask for its records')
       return { broker, store, barriers: barriers.records }

@@ -111,7 +111,6 @@ const storeOf = (
 ): SessionStore =>
   createSessionStore({
     ...parts,
-    ...recorder,
     log: recorder.log,
     metrics: recorder.metrics,
     audit: recorder.audit,
