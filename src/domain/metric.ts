@@ -15,7 +15,7 @@ export const METRICS = {
   sallyport_session_ended_total: { kind: 'counter', help: 'Sessions ended, by reason.', labels: ['reason'] },
   sallyport_session_lookups_total: {
     kind: 'counter',
-    help: 'Session look-ups: l1, store, absent, ended, unavailable.',
+    help: 'Session look-ups: l1, store, absent, ended, unavailable, unopened (a seal did not open).',
     labels: ['outcome'],
   },
   sallyport_session_l1_entries: { kind: 'gauge', help: 'Opened sessions held in memory.', labels: [] },

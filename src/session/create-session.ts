@@ -67,6 +67,7 @@ export const createSession = async (parts: StoreParts, draft: SessionDraft): Pro
   const chars = sealed.card.length + sealed.grant.length + [...sealed.tokens.values()].reduce((sum, text) => sum + text.length, 0)
   parts.kids.set(session, kidsIn(sealer, sealed))
   l1.keep(digestOf(cookieText(cookie)), session, chars, startedAt, startedAt, epoch)
+  modes.tell()
   deps.metrics.count('sallyport_session_created_total', {})
   return { kind: 'created', session }
 }

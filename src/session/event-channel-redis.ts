@@ -1,3 +1,4 @@
+import { causeOf } from './cause-redis.ts'
 import { openClient } from './connection-redis.ts'
 import type { RedisDeps } from './connection-redis.ts'
 import { parseEvent } from './event-message.ts'
@@ -16,6 +17,7 @@ export const createRedisChannel = (deps: RedisDeps, channel: string): EventChann
   let listener: ChannelListener | undefined
   let armed = false
   let connection = 0
+  let complained = false
 
   const lose = (): void => {
     if (!armed) return
@@ -28,12 +30,15 @@ export const createRedisChannel = (deps: RedisDeps, channel: string): EventChann
     const mine = connection
     try {
       await client.subscribe(channel)
-    } catch {
+    } catch (error) {
       // Denied or cut: without a subscription the copies in memory are compared at each use. Tried again with the next connection or heartbeat.
+      if (!complained) deps.log.warn({ cause: causeOf(error) }, 'the event channel of the store cannot be subscribed to')
+      complained = true
       return
     }
     if (mine !== connection || client.status !== 'ready') return
     armed = true
+    complained = false
     deps.log.info({}, 'the event channel of the store is up')
     listener?.armed()
   }

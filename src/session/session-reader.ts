@@ -104,7 +104,7 @@ export class SessionReader {
   }
 
   async #opened(at: ReadContext, stored: StoredSession, idleForMs: Millis | undefined): Promise<Opened> {
-    const { l1, deps, endFound } = this.#parts
+    const { l1, modes, deps, endFound } = this.#parts
     const { ref } = at.parts
     // A later release wrote it; another replica can read it.
     if (stored.version > RECORD_VERSION) return this.#counted('unavailable', { kind: 'key-unknown' })
@@ -137,6 +137,7 @@ export class SessionReader {
     this.#parts.kids.set(session, kids)
     // By our clock, from a length measured by the store's: clocks minutes apart do not shorten anybody's session.
     const held = l1.keep(at.digest, session, chars, instant(at.startedAt - idleForMs), at.startedAt, at.epoch)
+    modes.tell()
     return this.#counted('store', { kind: 'found', held })
   }
 

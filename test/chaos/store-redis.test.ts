@@ -9,6 +9,7 @@ import type { Clock } from '../../src/kernel/time.ts'
 import { connectRedis } from '../../src/session/connection-redis.ts'
 import { redisKeys } from '../../src/session/keys-redis.ts'
 import { createRedisRecords } from '../../src/session/records-redis.ts'
+import { createRedisStores } from '../../src/session/store-redis.ts'
 import { SCRIPTS, scriptOf } from '../../src/session/scripts-redis.ts'
 import { withBarriers } from '../harness/barriers.ts'
 import { canStartRedis, startRedis } from '../harness/redis.ts'
@@ -170,6 +171,35 @@ describe.skipIf(!canStartRedis)('a Redis that fails', () => {
     expect(await world.raw!.exists(world.keys.record(session.ref), world.keys.tombstone(session.ref))).toBe(1)
     await mendChannel()
     expect(await store.save(session, { grant: aGrant(), tokens: [] })).toMatchObject({ kind: 'saved' })
+  })
+
+  it('that is not there at the start is waited for by readiness alone', async () => {
+    await redis.kill()
+    const recorder = new Recorder()
+    const settings = {
+      url: redis.url,
+      username: undefined,
+      passwordFile: undefined,
+      caFile: undefined,
+      serverName: undefined,
+    }
+    const stores = createRedisStores({
+      ...{ log: recorder.log, metrics: recorder.metrics, audit: recorder.audit, sealer: world.sealer, app: APP, replica: 'r' },
+      clock: { now, sleep: async () => {} },
+      settings: { idleTimeoutMs: minutes(60), graceMs: millis(0), l1: { entriesMax: 10, bytesMax: 1_000_000 } },
+      redis: { ...settings, keyPrefix: 'p' },
+    })
+    let ready = false
+    void stores.sessions.ready().then(() => (ready = true))
+    expect((await within(stores.sessions.open('A'.repeat(64)))).kind).toBe('unavailable')
+    expect([ready, stores.sessions.mode(), stores.sessions.reachable()]).toEqual([false, 'grace', false])
+    await redis.restart()
+    try {
+      await until(() => ready && stores.sessions.mode() === 'live')
+      expect((await stores.sessions.open('A'.repeat(64))).kind).toBe('absent')
+    } finally {
+      await stores.sessions.close()
+    }
   })
 
   it('that forgot its scripts runs them all the same', async () => {
