@@ -61,6 +61,8 @@ export const createForwarder = (deps: ForwarderDeps): Forwarder => {
     // 2. What must not reach the upstream.
     const fault = faultOf(forwarding, lane)
     if (fault !== undefined) {
+      if (fault === 'gateway.failed')
+        deps.log.error({ requestId: forwarding.requestId, route: route.name, code: fault }, 'token does not fit the route')
       exchange.refuse(fault)
       return
     }

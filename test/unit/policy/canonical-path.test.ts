@@ -127,7 +127,7 @@ describe('whatever passes', () => {
   })
   it('has no second spelling among unreserved characters, so a route cannot be reached by another name', () => {
     fc.assert(
-      fc.property(fc.constantFrom(...'abcXYZ019-._~'), fc.boolean(), (char, isUpper) => {
+      fc.property(fc.constantFrom('a', 'b', 'z', 'A', 'Z', '0', '9', '-', '.', '_', '~'), fc.boolean(), (char, isUpper) => {
         const hex = char.charCodeAt(0).toString(16)
         expect(canonicalPath(`/api/x%${isUpper ? hex.toUpperCase() : hex}y`)).toBeUndefined()
       }),

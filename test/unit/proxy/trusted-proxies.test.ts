@@ -30,7 +30,7 @@ it.each`
   expect(trustedProxies(trusted).chainOf(request(peer, header))).toEqual(chain)
 })
 it('refuses what is not an address', () => {
-  expect(() => trustedProxies(['proxy.internal'])).toThrow()
+  expect(() => trustedProxies(['proxy.internal'])).toThrow('listen.trusted_proxies')
 })
 it('does not follow an endless list', () => {
   expect(trustedProxies(['10.0.0.0/8']).chainOf(request('10.0.0.1', '10.0.0.2, '.repeat(5000))).length).toBeLessThan(20)
