@@ -4,6 +4,7 @@ import type { RedisOptions } from 'ioredis'
 import type { Metrics } from '../domain/metric.ts'
 import { backoff } from '../kernel/backoff.ts'
 import type { Log } from '../kernel/ports.ts'
+import type { Secret } from '../kernel/secret.ts'
 import { millis } from '../kernel/time.ts'
 import type { Clock } from '../kernel/time.ts'
 import type { StoreConnection } from './records.ts'
@@ -14,6 +15,8 @@ export interface RedisSettings {
   /** `redis://` or `rediss://`, host, port, database as the path. No password in it. */
   readonly url: string
   readonly username: string | undefined
+  /** As read with the configuration; a file wins over it. */
+  readonly password?: Secret<'redis-password'> | undefined
   /** Read again at each connection, so that a rotated password needs no restart. */
   readonly passwordFile: string | undefined
   readonly caFile: string | undefined
@@ -62,6 +65,7 @@ export const openClient = (
     port: url.port === '' ? 6379 : Number(url.port),
     db: Number(url.pathname.slice(1) || '0'),
     ...(settings.username !== undefined && { username: settings.username }),
+    ...(settings.password !== undefined && { password: settings.password.reveal() }),
     ...(url.protocol === 'rediss:' && {
       tls: { servername: settings.serverName ?? host, ...(settings.caFile !== undefined && { ca: readFileSync(settings.caFile) }) },
     }),

@@ -1,0 +1,127 @@
+import { readFileSync } from 'node:fs'
+import type { Settings } from '../config/settings.ts'
+import { ENDPOINTS } from '../contract/paths.ts'
+import type { Route } from '../domain/route.ts'
+import type { EdgeContext } from '../edge/edge-context.ts'
+import type { Frontend } from '../edge/frontend-routes.ts'
+import { createPublicServer } from '../edge/server.ts'
+import { endStreamsWithSessions } from '../edge/session-streams.ts'
+import { createBackground } from '../flows/background.ts'
+import { callback } from '../flows/callback.ts'
+import { createLogoutContinue } from '../flows/logout-continue.ts'
+import { logout } from '../flows/logout.ts'
+import { resumeLogin } from '../flows/login-resume.ts'
+import { login } from '../flows/login.ts'
+import type { Clock } from '../kernel/time.ts'
+import { createAttempts } from '../login/attempts.ts'
+import { returnTo } from '../login/return-to.ts'
+import { compileAllow, roleSources } from '../policy/decide.ts'
+import { routeTable } from '../policy/route-table.ts'
+import { agents } from '../proxy/agents.ts'
+import { connections } from '../proxy/connections.ts'
+import { createForwarder } from '../proxy/forwarder.ts'
+import { trustedProxies } from '../proxy/trusted-proxies.ts'
+import { sessionCookieJar } from '../session/cookie.ts'
+import { frontendRoute } from './frontend-route.ts'
+import { APP, type Rooms } from './rooms.ts'
+import type { Telemetry } from './telemetry.ts'
+
+export type PublicEdge = Awaited<ReturnType<typeof wirePublicEdge>>
+
+/** Every cookie of the gateway begins so, on every port: none ever reaches an upstream, none is ever set by one. */
+const OWN_COOKIES = '__host-http-sallyport'
+/** RFC 6797; on proxied answers too, in place of the upstream's own. */
+const HSTS = ['strict-transport-security', 'max-age=31536000; includeSubDomains']
+
+/** The flows over the rooms, and the public listener over the flows. Listens when `start` says so. */
+export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, rooms: Rooms, clock: Clock, isDraining: () => boolean) => {
+  const { audit, log, metrics, access } = telemetry
+  const { store, once, provider, broker, sealer, asks, routes } = rooms
+  const { publicUrl, basePath, session } = settings
+  const https = publicUrl.protocol === 'https:'
+  const jar = sessionCookieJar(publicUrl)
+  const proxies = trustedProxies(settings.listen.trustedProxies)
+  const context: EdgeContext = {
+    origin: publicUrl.origin,
+    host: publicUrl.host,
+    https,
+    basePath,
+    problems: { https, loginPath: `${basePath}${ENDPOINTS.login}` },
+    cookies: jar,
+    proxies,
+    access,
+    audit,
+    metrics,
+    log,
+    clock,
+  }
+
+  // 1. Flows.
+  const background = createBackground(clock)
+  const attempts = createAttempts({ sealer, app: APP, provider: provider.name, publicUrl, clock })
+  const toPath = (raw: string | undefined): string => returnTo(raw, publicUrl, basePath)
+  const shared = { app: APP, provider, attempts, store, once, audit, metrics, clock, background, ask: asks[0] }
+  const scopes = [...new Set([...settings.providers.default.scopes, ...asks.flatMap((ask) => ask.scopes)])]
+  const loginDeps = { ...shared, returnTo: toPath, scopes }
+  const continuation = createLogoutContinue({ app: APP, once, sealer })
+
+  // 2. Proxy. Asking for every pool now reads the CA files: a missing one is found at the start.
+  const pools = agents()
+  const open = connections(clock)
+  const forwarder = createForwarder({
+    agents: pools,
+    publicUrl,
+    isOwnCookie: (name) => name.toLowerCase().startsWith(OWN_COOKIES),
+    ...(https && { responseHeaders: HSTS }),
+    trustedProxies: proxies,
+    accessLog: access,
+    log,
+    metrics,
+    connections: open,
+    isDraining,
+    onUpstreamUnauthorized: (route, sessionRef, requestId) => {
+      metrics.count('sallyport_broker_upstream_rejections_total', { route: route.name })
+      log.warn({ requestId, route: route.name, ...(sessionRef && { sessionRef }), hint: REJECTION_HINT }, 'upstream rejected our token')
+    },
+  })
+  const frontend = frontendOf(settings)
+  for (const route of [...routes, ...(frontend.kind === 'upstream' ? [frontend.route] : [])]) pools.poolFor(route)
+  const unsubscribe = endStreamsWithSessions(store, open)
+
+  // 3. The listener.
+  const sources = roleSources(settings.providers.default.profile, settings.providers.default.clientId)
+  const app = await createPublicServer({
+    context,
+    login: {
+      login: (request) => login(loginDeps, request),
+      callback: (request) => callback({ ...shared, absoluteTimeout: session.absoluteTimeoutMs }, request),
+      resume: (request) => resumeLogin({ ...loginDeps, sessions: store }, request),
+      store,
+      returnTo: toPath,
+      setCookie: jar.set,
+    },
+    logout: { logout: (request) => logout({ ...shared, continuation }, request), continuation },
+    session: { store, broker, view: { idleTimeout: session.idleTimeoutMs, recheck: session.recheckMs, claims: session.claims } },
+    proxy: {
+      table: routeTable(routes, [basePath, '/.well-known/sallyport']),
+      decide: (route: Route) => route.allow && compileAllow(route.allow, sources),
+      store,
+      broker,
+      forwarder,
+    },
+    frontend: { frontend, requireSignIn: settings.frontend?.requireSignIn ?? [], store, forwarder },
+    tls: settings.listen.tls && {
+      cert: readFileSync(settings.listen.tls.certificateFile),
+      key: readFileSync(settings.listen.tls.privateKeyFile),
+    },
+  })
+  return { app, open, forwarder, pools, background, unsubscribe }
+}
+
+const REJECTION_HINT = 'compare token.audience and token.scopes of the route with what the API validates'
+
+const frontendOf = ({ frontend }: Settings): Frontend => {
+  if (!frontend) return { kind: 'none' }
+  if (frontend.kind === 'dir') return { kind: 'dir', dir: frontend.dir }
+  return { kind: 'upstream', route: frontendRoute(frontend.upstream) }
+}

@@ -1,0 +1,160 @@
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { BROKER_DEFAULTS } from '../broker/deps.ts'
+import { createBroker } from '../broker/broker.ts'
+import type { ProviderSettings, RedisSettings, Settings } from '../config/settings.ts'
+import { ENDPOINTS } from '../contract/paths.ts'
+import { secretFileSource } from '../credentials/source-secret-file.ts'
+import { startFileSource } from '../credentials/source-file.ts'
+import { firstOf, secretSource } from '../credentials/source-secret.ts'
+import { ephemeralKeyring } from '../crypto/keyring.ts'
+import { openKeyringFiles } from '../crypto/keyring-file.ts'
+import { createSealer } from '../crypto/seal.ts'
+import type { CredentialSource } from '../domain/credential.ts'
+import type { SessionStore } from '../domain/session-store.ts'
+import type { Clock } from '../kernel/time.ts'
+import { profileOf } from '../provider/profiles.ts'
+import { createProvider } from '../provider/provider.ts'
+import { createMemoryStores, type StoreDeps } from '../session/store-memory.ts'
+import { createRedisStores } from '../session/store-redis.ts'
+import { compileRoutes, userAsks } from './compile-routes.ts'
+import type { Telemetry } from './telemetry.ts'
+
+/** One app and one provider per process for now; their names are part of every key and seal, so that several can come. */
+export const APP = 'default'
+const PROVIDER = 'default'
+
+export type Rooms = Awaited<ReturnType<typeof wireRooms>>
+
+export interface RoomOptions {
+  /** For tests of tests: what happens when a guard of the store is taken away. */
+  readonly decorateStore?: ((store: SessionStore) => SessionStore) | undefined
+}
+
+/** The rooms below the flows: seals, credentials, provider, store, broker. Talks to nobody outside yet but the file system; Redis connects behind. */
+export const wireRooms = async (settings: Settings, { log, metrics, audit }: Telemetry, clock: Clock, options: RoomOptions) => {
+  const closing: (() => Promise<void> | void)[] = []
+  const session = settings.session
+
+  // 1. Seals.
+  const files =
+    session.keysDir === undefined
+      ? undefined
+      : await openKeyringFiles({
+          dir: session.keysDir,
+          settleMs: session.keysSettleMs,
+          clock,
+          log,
+          onChange: (change) => audit.record({ event: `key.${change.kind}`, kid: change.kid }),
+        })
+  if (files) closing.push(() => files.close())
+  const sealer = createSealer({ keyring: files ?? ephemeralKeyring(clock.now()) })
+
+  // 2. Where sessions live.
+  const storeDeps: StoreDeps = {
+    sealer,
+    clock,
+    log,
+    metrics,
+    audit,
+    app: APP,
+    replica: `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`,
+    settings: {
+      idleTimeoutMs: session.idleTimeoutMs,
+      graceMs: session.store.kind === 'redis' ? session.store.graceMs : session.idleTimeoutMs,
+      l1: session.l1,
+    },
+  }
+  const stores =
+    session.store.kind === 'redis'
+      ? createRedisStores({ ...storeDeps, redis: connectionTo(session.store.redis) })
+      : createMemoryStores(storeDeps)
+  const store = options.decorateStore?.(stores.sessions) ?? stores.sessions
+
+  // 3. The provider, and what we prove ourselves with.
+  const routes = compileRoutes(settings.routes)
+  const asks = userAsks(routes)
+  const configured = settings.providers.default
+  const credential = firstOf(await credentialSources(configured, clock, log, closing))
+  const provider = createProvider({
+    name: PROVIDER,
+    issuer: configured.issuer,
+    profile: profileOf(configured.profile, configured),
+    clientId: configured.clientId,
+    clientAuth: credential,
+    redirectUri: endpointUrl(settings, 'callback'),
+    postLogoutRedirectUri: endpointUrl(settings, 'logoutCallback'),
+    scopes: configured.scopes,
+    userAsks: asks,
+    timeoutMs: configured.timeoutMs,
+    insecureAllowHttp: configured.insecureAllowHttpIssuer,
+    caFile: configured.caFile,
+    clock,
+    log,
+    metrics,
+  })
+
+  // 4. Who turns the one into the other.
+  const broker = createBroker({
+    store,
+    provider,
+    clock,
+    log,
+    metrics,
+    audit,
+    settings: { ...BROKER_DEFAULTS, recheckMs: session.recheckMs, recheckGraceMs: session.recheckGraceMs },
+    asks,
+  })
+
+  return {
+    sealer,
+    store,
+    once: stores.once,
+    provider,
+    credential,
+    broker,
+    routes,
+    asks,
+    /** New keys and certificates are looked for now rather than at the next poll. */
+    reload: async (): Promise<void> => {
+      await files?.reload()
+    },
+    close: async (): Promise<void> => {
+      broker.close()
+      for (const close of closing) await close()
+      await provider.close()
+      await store.close()
+    },
+  }
+}
+
+const connectionTo = ({ tls, host, port, database, ...rest }: RedisSettings) => ({
+  ...rest,
+  url: `${tls ? 'rediss' : 'redis'}://${host.includes(':') ? `[${host}]` : host}:${port}/${database}`,
+})
+
+const endpointUrl = (settings: Settings, endpoint: 'callback' | 'logoutCallback'): string =>
+  `${settings.publicUrl.origin}${settings.basePath}${ENDPOINTS[endpoint]}`
+
+/** In the order of `client_auth`. */
+const credentialSources = async (
+  { clientAuth }: ProviderSettings,
+  clock: Clock,
+  log: Telemetry['log'],
+  closing: (() => void)[],
+): Promise<readonly CredentialSource[]> => {
+  const sources: CredentialSource[] = []
+  for (const auth of clientAuth) {
+    if (auth.kind === 'secret') {
+      sources.push(secretSource(auth.secret, auth.method))
+      continue
+    }
+    const source =
+      auth.kind === 'certificate-dir'
+        ? await startFileSource({ dir: auth.dir, clock, log })
+        : await secretFileSource({ file: auth.file, method: auth.method, clock, log })
+    closing.push(() => source.stop())
+    sources.push(source)
+  }
+  return sources
+}

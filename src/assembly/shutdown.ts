@@ -1,0 +1,57 @@
+import type { FastifyInstance } from 'fastify'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Settings } from '../config/settings.ts'
+import type { Millis } from '../kernel/time.ts'
+import { millis } from '../kernel/time.ts'
+import type { PublicEdge } from './public-edge.ts'
+import type { Rooms } from './rooms.ts'
+import type { Telemetry } from './telemetry.ts'
+
+export interface Running {
+  readonly telemetry: Telemetry
+  readonly rooms: Rooms
+  readonly edge: PublicEdge
+  readonly ops: FastifyInstance
+  readonly admin: FastifyInstance | undefined
+  /** From here on `/readyz` fails and answers carry `connection: close`. */
+  readonly drain: () => void
+}
+
+const LOOK_EVERY_MS = 25
+/** After the requests: refreshes, revocations and unstored refresh tokens get this much of the grace at least. */
+const WORK_BEHIND_MS = millis(1000)
+
+/**
+ * Not ready → wait until the platform has noticed → stop accepting and let requests finish → cut what streams → finish work behind requests → close.
+ * Bounded by `shutdown.delay` + `shutdown.grace`, and by a second more for what must not be lost.
+ */
+export const shutDown = async ({ telemetry, rooms, edge, ops, admin, drain }: Running, settings: Settings['shutdown']): Promise<void> => {
+  const { log, sink, audit } = telemetry
+  log.info({}, 'shutting down')
+  drain()
+  await sleep(settings.delayMs)
+
+  const until = performance.now() + settings.graceMs
+  const left = (): Millis => millis(Math.max(0, until - performance.now()))
+  const closed = edge.app.close()
+  // Streams have no end of their own to wait for: once only they are left they are told to go, and come back to another replica.
+  while (edge.forwarder.inFlight() > edge.open.count() && left() > 0) await sleep(LOOK_EVERY_MS)
+  const cut = edge.open.endAll()
+  await Promise.race([closed, sleep(left())])
+  edge.app.server.closeAllConnections()
+  await closed
+
+  const most = millis(Math.max(left(), WORK_BEHIND_MS))
+  const [allSaved] = await Promise.all([rooms.broker.drain(most), edge.background.drain(most)])
+  if (!allSaved) log.error({ hint: 'their sessions need a new sign-in' }, 'refreshed tokens could not be stored before the end')
+  edge.unsubscribe()
+  edge.forwarder.close()
+  await edge.pools.destroy()
+  await rooms.close()
+  await admin?.close()
+  await ops.close()
+  log.info({ count: cut }, 'stopped')
+  audit.flushSync()
+  await audit.close()
+  await Promise.race([sink.drained(), sleep(WORK_BEHIND_MS)])
+}

@@ -1,0 +1,94 @@
+import type { FastifyInstance } from 'fastify'
+import type { ListenAddress } from '../config/setting.ts'
+import type { Settings } from '../config/settings.ts'
+import { createAdminServer, listenOnSocket } from '../edge/admin-server.ts'
+import { createOpsServer } from '../edge/ops-server.ts'
+import { endSession } from '../flows/end-sessions.ts'
+import { systemClock } from '../kernel/time.ts'
+import { onProcessEvents } from './process-events.ts'
+import { wirePublicEdge } from './public-edge.ts'
+import { wireRooms, type RoomOptions } from './rooms.ts'
+import { shutDown } from './shutdown.ts'
+import { wireTelemetry } from './telemetry.ts'
+
+export interface StartOptions extends RoomOptions {
+  /** The program's name for the log. */
+  readonly argv0?: string
+}
+
+export interface Gateway {
+  readonly publicUrl: string
+  /** Gracefully; a second call waits for the first. */
+  readonly stop: () => Promise<void>
+  /** Resolves when it has stopped, by a signal or by `stop`. */
+  readonly stopped: Promise<void>
+}
+
+/**
+ * Builds everything and opens the listeners: ops first, so that the platform can watch the rest come up; public last. Neither the provider nor Redis need
+ * to be there. Rejects with the operating system's or a room's own error when an address, a key directory or a CA file cannot be had.
+ */
+export const start = async (settings: Settings, options: StartOptions): Promise<Gateway> => {
+  const clock = systemClock
+  const telemetry = wireTelemetry(settings.telemetry, clock)
+  const { log, metrics, audit } = telemetry
+  let draining = false
+  let stored = false
+
+  const rooms = await wireRooms(settings, telemetry, clock, options)
+  void rooms.store.ready().then(() => (stored = true))
+  const edge = await wirePublicEdge(settings, telemetry, rooms, clock, () => draining)
+  const waiting = (): string[] => [
+    ...(rooms.credential.current() ? [] : ['credential']),
+    ...(stored ? [] : ['store']),
+    ...(draining ? ['draining'] : []),
+  ]
+  const ops = createOpsServer({
+    metrics: async () => ({ type: metrics.contentType, text: await metrics.render() }),
+    readiness: () => ({ ready: waiting().length === 0, waiting: waiting() }),
+  })
+  const admin =
+    settings.listen.admin === 'off'
+      ? undefined
+      : createAdminServer({
+          status: () => ({
+            ready: waiting().length === 0,
+            waiting: waiting(),
+            store: { mode: rooms.store.mode(), reachable: rooms.store.reachable() },
+          }),
+          endSession: (ref, requestId) => endSession({ store: rooms.store, audit }, ref, 'admin', { requestId }),
+          audit,
+        })
+
+  await listen(ops, settings.listen.ops)
+  if (admin && settings.listen.admin !== 'off') await listen(admin, settings.listen.admin)
+  await listen(edge.app, settings.listen.public)
+  audit.record({ event: 'config.loaded', version: process.versions.node })
+  log.info({ address: settings.publicUrl.origin, count: settings.routes.length }, `${options.argv0 ?? 'gateway'} started`)
+
+  const stopped = Promise.withResolvers<void>()
+  let stopping: Promise<void> | undefined
+  const stop = (): Promise<void> => {
+    if (stopping) return stopping
+    stopping = shutDown({ telemetry, rooms, edge, ops, admin, drain: () => (draining = true) }, settings.shutdown).finally(() =>
+      signals.forget(),
+    )
+    stopping.then(stopped.resolve, stopped.reject)
+    return stopping
+  }
+  const signals = onProcessEvents({
+    log,
+    stop: () => void stop(),
+    reload: () => void Promise.all([audit.reopen(), rooms.reload()]),
+    flush: () => {
+      audit.flushSync()
+      telemetry.sink.flushSync()
+    },
+  })
+  return { publicUrl: settings.publicUrl.origin, stop, stopped: stopped.promise }
+}
+
+const listen = async (app: FastifyInstance, address: ListenAddress): Promise<void> => {
+  if (address.kind === 'unix') await listenOnSocket(app, address.path)
+  else await app.listen({ host: address.host, port: address.port })
+}
