@@ -91,7 +91,7 @@ describe('sign-out', () => {
   })
 
   it('ends the streams of the session', async () => {
-    const stream = host.ask('/api/orders/events', { headers: mine() })
+    const stream = host.ask('/api/orders/events', { headers: { ...mine(), accept: 'text/event-stream' } })
     const outcome = stream.then(
       () => 'complete',
       () => 'cut',
@@ -194,6 +194,8 @@ describe('proxied calls', () => {
     ['/api/%6frders', fetching, 400, 'request.path-ambiguous'],
     ['/api/ordersx', fetching, 404, 'endpoint.unknown'],
     ['/api/Orders', fetching, 404, 'endpoint.unknown'],
+    ['/api/orders/EXPORT', fetching, 404, 'endpoint.unknown'], // to an upstream that folds case this is the guarded route inside
+    ['/api/orders/export', fetching, 401, 'session.absent'],
   ])('%s with %j is %i %s and reaches no upstream', async (path, headers, status, code) => {
     const got = await host.ask(path, { headers: headers as Record<string, string> })
     expect([got.status, json(got)['code'], cookiesOf(got)]).toEqual([status, code, []])
@@ -233,6 +235,7 @@ describe('proxied calls', () => {
       const headers = { ...mine(), ...(type !== '' && { 'content-type': type }) }
       const got = await host.ask('/api/orders', { method: 'POST', headers, body: '{"not": parsed' })
       expect([got.status, got.body]).toEqual([200, 'upstream'])
+      expect(host.upstreamSaw.at(-1)?.body).toBe('{"not": parsed')
     },
   )
 

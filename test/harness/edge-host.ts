@@ -74,7 +74,12 @@ export interface EdgeHost {
   readonly store: SessionStore
   readonly redemptions: string[]
   readonly revoked: string[]
-  readonly upstreamSaw: { readonly url: string; readonly authorization: string | undefined; readonly cookie: string | undefined }[]
+  readonly upstreamSaw: {
+    readonly url: string
+    readonly authorization: string | undefined
+    readonly cookie: string | undefined
+    body: string
+  }[]
   readonly secrets: string[]
   /** What the ports do instead of working. */
   readonly broken: {
@@ -130,13 +135,17 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   const upstreamSaw: EdgeHost['upstreamSaw'] = []
   const upstream = createServer((request, response) => {
     const { authorization, cookie } = request.headers
-    upstreamSaw.push({ url: request.url ?? '', authorization, cookie })
+    const seen = { url: request.url ?? '', authorization, cookie, body: '' }
+    upstreamSaw.push(seen)
     if (request.url?.endsWith('/events')) {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write('data: hello\n\n')
       return
     }
-    request.resume().on('end', () => response.end('upstream'))
+    request.setEncoding('utf8').on('data', (chunk: string) => {
+      seen.body += chunk
+    })
+    request.on('end', () => response.end('upstream'))
   })
   const upstreamUrl = new URL(`http://127.0.0.1:${await listening(upstream)}`)
 
@@ -264,6 +273,15 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
         name: 'api/admin',
         path: '/api/admin',
         upstreamPath: '/api/admin',
+        allow: { kind: 'role', anyOf: ['admin'] },
+        token: { principal: 'none' },
+      },
+    }),
+    aRoute(upstreamUrl, {
+      route: {
+        name: 'export',
+        path: '/api/orders/export',
+        upstreamPath: '/api/orders/export',
         allow: { kind: 'role', anyOf: ['admin'] },
         token: { principal: 'none' },
       },
