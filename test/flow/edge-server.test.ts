@@ -163,6 +163,44 @@ describe('the public listener', () => {
   })
 })
 
+describe('a frontend that is served by somebody else', () => {
+  let host: EdgeHost
+  beforeAll(async () => {
+    host = await edgeHost({ frontend: 'upstream', requireSignIn: ['/app'] })
+  })
+  afterAll(() => host.close())
+
+  it('gets what nobody else claims, without cookies of ours and without a token', async () => {
+    const got = await host.ask('/some/page?x=1', {
+      headers: { ...navigation('none'), cookie: `__Host-Http-sallyport-${host.port}=${'A'.repeat(64)}` },
+    })
+    expect([got.status, got.body]).toEqual([200, 'upstream'])
+    expect(host.upstreamSaw.at(-1)).toMatchObject({ url: '/some/page?x=1', authorization: undefined, cookie: undefined })
+  })
+
+  it.each([
+    ['/bff/nothing', 404],
+    ['/.well-known/sallyport/x', 404],
+    ['/bff%2fuser', 400],
+    ['/a/%2e%2e/b', 400],
+    ['/api/orders', 403],
+  ])('never gets %s', async (path, status) => {
+    const before = host.upstreamSaw.length
+    expect((await host.ask(path)).status).toBe(status)
+    expect(host.upstreamSaw).toHaveLength(before)
+  })
+
+  it('its gated pages bounce as well, and reach it only with a session', async () => {
+    const before = host.upstreamSaw.length
+    expect((await host.ask('/app/x', { headers: navigation('cross-site') })).headers['refresh']).toBe('0;url=/bff/continue?to=%2Fapp%2Fx')
+    const dead = { ...navigation(), cookie: `__Host-Http-sallyport-${host.port}=${'A'.repeat(64)}` }
+    expect((await host.ask('/app/x', { headers: dead })).headers.location).toBe('/bff/login?return_to=%2Fapp%2Fx')
+    host.broken.store = true
+    expect((await host.ask('/app/x', { headers: dead })).status).toBe(503)
+    expect(host.upstreamSaw).toHaveLength(before)
+  })
+})
+
 describe('the ops listener', () => {
   it('says alive, ready and numbers, and nothing else', async () => {
     let ready = false

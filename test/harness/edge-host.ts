@@ -115,7 +115,8 @@ export const cookiesOf = (got: Got): string[] => got.headers['set-cookie'] ?? []
 export const jarOf = (...lines: readonly string[]): string => lines.map((line) => line.split(';')[0] ?? '').join('; ')
 
 export interface EdgeHostOptions {
-  readonly frontend?: Frontend
+  /** `upstream`: the same server the routes lead to. */
+  readonly frontend?: Frontend | 'upstream'
   readonly requireSignIn?: readonly string[]
 }
 
@@ -320,7 +321,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     logout: { logout: (request) => logout({ ...shared, continuation }, request), continuation },
     session: { store, broker, view: { idleTimeout: minutes(60), recheck: minutes(60), claims: ['sub', 'name'] } },
     proxy: { table: routeTable(routes, ['/bff']), decide, store, broker, forwarder },
-    frontend: { frontend: options.frontend ?? { kind: 'none' }, requireSignIn: options.requireSignIn ?? [], store, forwarder },
+    frontend: { frontend: frontendOf(options.frontend, upstreamUrl), requireSignIn: options.requireSignIn ?? [], store, forwarder },
   })
   await app.listen({ host: '127.0.0.1', port })
 
@@ -370,3 +371,9 @@ const exchange = (port: number, host: string, path: string, { method = 'GET', he
     outgoing.on('error', reject)
     outgoing.end(body)
   })
+
+const frontendOf = (wanted: EdgeHostOptions['frontend'], upstream: URL): Frontend => {
+  if (wanted !== 'upstream') return wanted ?? { kind: 'none' }
+  const everything = { name: 'frontend', path: '', upstreamPath: '', allow: undefined, token: { principal: 'none' } } as const
+  return { kind: 'upstream', route: aRoute(upstream, { route: everything }) }
+}
