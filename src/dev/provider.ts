@@ -2,6 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Provider, type Configuration, type KoaContextWithOIDC } from 'oidc-provider'
+import { providerStore } from './provider-store.ts'
 import { errorPage, logoutPage, signInPage, signedOutPage } from './provider-pages.ts'
 
 /** A user of the embedded provider. */
@@ -56,6 +57,7 @@ export const startDevProvider = async (options: DevProviderOptions): Promise<Dev
 }
 
 const configuration = (options: DevProviderOptions): Configuration => ({
+  adapter: providerStore(),
   clients: [
     {
       client_id: options.clientId,
@@ -160,7 +162,8 @@ class UnknownResource extends Error {
 const interact = async (provider: Provider, request: IncomingMessage, response: ServerResponse): Promise<void> => {
   try {
     const details = await provider.interactionDetails(request, response)
-    const hint = String(details.params['login_hint'] ?? '')
+    const { login_hint: given } = details.params
+    const hint = typeof given === 'string' ? given : ''
     if (request.method !== 'POST') {
       response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).end(signInPage(DEV_USERS, hint))
       return
