@@ -80,7 +80,6 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
     connections: open,
     isDraining,
     onUpstreamUnauthorized: (route, sessionRef, requestId) => {
-      metrics.count('sallyport_broker_upstream_rejections_total', { route: route.name })
       log.warn({ requestId, route: route.name, ...(sessionRef && { sessionRef }), hint: REJECTION_HINT }, 'upstream rejected our token')
     },
   })

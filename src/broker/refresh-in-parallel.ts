@@ -45,7 +45,7 @@ const once = async (tools: Tools, { session: seen, ask, need, key }: Wanted): Pr
   const { refreshToken, issuer } = session.grant
   if (!refreshToken) return withoutRefreshToken(tools, session, now)
   // 2. Send, and make the record agree with the answer.
-  const known = { issuer, subject: session.card.subject }
+  const known = { issuer, subject: session.card.subject, scopes: session.grant.scopes }
   const answer = await call(tools, key, ask, () => tools.provider.refresh(refreshToken, ask, known))
   if (answer.kind === 'blocked') return answer.outcome
   return settle(tools, { session, ask, key, lease: undefined, recovery: false }, answer)

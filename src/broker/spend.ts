@@ -53,7 +53,7 @@ export const spend = async (tools: Tools, { lease, watch }: Holding, session: Se
   }
 
   // 2. Send. From here on every way out settles the mark, or leaves it on purpose.
-  const known = { issuer, subject: session.card.subject }
+  const known = { issuer, subject: session.card.subject, scopes: session.grant.scopes }
   const answer = await call(tools, key, ask, () => provider.refresh(refreshToken, ask, known))
   if (answer.kind === 'blocked') {
     await store.clearMark(lease, session) // another ask became the probe between our look and our call
