@@ -81,7 +81,7 @@ const rowsOf = (path: string, node: JsonSchema, needed: boolean): readonly (read
       : `\`${JSON.stringify(node.default).replaceAll('"', '')}\``
   const change = node['x-reload'] === 'live' ? 'live' : 'restart'
   const values = node.enum ? ` One of ${node.enum.map((value) => `\`${String(value)}\``).join(', ')}.` : ''
-  const example = node.examples?.[0] === undefined ? '' : ` Example: \`${String(node.examples[0])}\`.`
+  const example = node.examples?.[0] === undefined ? '' : ` Example: \`${node.examples[0]}\`.`
   const secret = node['x-secret'] ? ' **Secret.**' : ''
   const own = [`\`${path}\``, fallback, change, node['x-since'] ?? '', `${node.description ?? ''}${values}${example}${secret}`]
   return [own, ...childrenOf(node).flatMap(([step, child, required]) => rowsOf(`${path}${step}`, child, required))]

@@ -1,4 +1,4 @@
-import { CONFIG_CODES, type ConfigCode } from './codes.ts'
+import type { ConfigCode } from './codes.ts'
 import type { Excerpt } from './excerpt.ts'
 
 /** Line and column count from 1; the column counts UTF-16 units, as editors do. */
@@ -42,5 +42,3 @@ export const formatFinding = (
   lines.push(paint('dim', `${gutter} = fix: ${finding.fix}`))
   return lines.join('\n')
 }
-
-export const isError = (finding: Finding): boolean => CONFIG_CODES[finding.code].severity === 'error'

@@ -5,7 +5,7 @@ export interface JsonSchema {
   readonly type?: string | readonly string[]
   readonly description?: string
   readonly default?: unknown
-  readonly examples?: readonly unknown[]
+  readonly examples?: readonly string[]
   readonly enum?: readonly unknown[]
   readonly const?: unknown
   readonly properties?: Readonly<Record<string, JsonSchema>>

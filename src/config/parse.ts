@@ -21,6 +21,17 @@ export const parseSource = (
     reporter({ ...source(true), text: '' }, tree, findings)({ code: 'config.file-too-large', path: [] })
     return { tree, report: () => {}, findings, lines }
   }
+  const tooDeep = deepAt(text)
+  if (tooDeep !== undefined) {
+    const tree: Tree = {
+      data: {},
+      entries: new Map(),
+      spans: [{ start: 0, end: text.length, path: [], role: 'value', text: 'hidden' }],
+      faults: [],
+    }
+    reporter(source(true), tree, findings)({ code: 'config.yaml-too-complex', path: [], at: { start: tooDeep, end: tooDeep + 1 } })
+    return { tree, report: () => {}, findings, lines }
+  }
   // prettyErrors would put source lines into messages; duplicate keys are found by the walk, which knows both places.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, strict: true, version: '1.2' })
   const broken = document.errors[0] ?? document.warnings[0]
@@ -29,6 +40,20 @@ export const parseSource = (
   if (broken) report(yamlRemark(broken.code, broken.pos, text))
   else for (const fault of tree.faults) report({ ...fault, onKey: fault.code === 'config.key-duplicate' })
   return { tree, report, findings, lines }
+}
+
+const BRACKETS_DEEP_MAX = 200
+
+/** Where brackets nest deeper than any configuration, quotes or not: the YAML library takes minutes over some such files. */
+const deepAt = (text: string): number | undefined => {
+  let depth = 0
+  for (let at = 0; at < text.length; at += 1) {
+    const char = text.charCodeAt(at)
+    if (char === 0x5b || char === 0x7b) depth += 1
+    else if ((char === 0x5d || char === 0x7d) && depth > 0) depth -= 1
+    if (depth > BRACKETS_DEEP_MAX) return at
+  }
+  return undefined
 }
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -29,6 +29,9 @@ export interface Source {
   readonly broken: boolean
 }
 
+/** A file that is wrong from end to end is the wrong file; more lines would not help. */
+const FINDINGS_MAX = 100
+
 const SECRET_NAMES = ['client_secret', 'password', 'secret', 'passphrase', 'token', 'api_key', 'private_key']
 
 /** A secret, below a secret, or below what was probably meant to be one. */
@@ -59,6 +62,7 @@ const isShown = (span: SourceSpan, source: Source): boolean => {
 /** Turns remarks into findings: place, masked excerpt, the catalogue's words where the remark brings none. */
 export const reporter = (source: Source, tree: Pick<Tree, 'entries' | 'spans'>, findings: Finding[]): Report => {
   let spans: readonly Span[] | undefined
+  const told = new Set<string>()
   const placeAt = (offset: number): Place => {
     const { line, col } = source.lines.linePos(Math.max(0, Math.min(offset, source.text.length)))
     return { file: source.file, line: Math.max(1, line), column: Math.max(1, col) }
@@ -75,13 +79,15 @@ export const reporter = (source: Source, tree: Pick<Tree, 'entries' | 'spans'>, 
     return { start: 0, end: 1 }
   }
   return (remark) => {
+    if (findings.length >= FINDINGS_MAX) return
     spans ??= tree.spans.map((span) => ({ start: span.start, end: span.end, shown: isShown(span, source) }))
     const definition = CONFIG_CODES[remark.code]
     const range = remark.at ?? rangeOf(remark.path, remark.onKey ?? false)
     const also = remark.also && ('start' in remark.also ? remark.also : rangeOf(remark.also, false))
     // The source and the schema may both notice the same thing.
-    if (findings.some((finding) => finding.code === remark.code && finding.path === printablePath(remark.path) && remark.at === undefined))
-      return
+    const said = `${remark.code} ${pathText(remark.path)} ${remark.at?.start ?? ''}`
+    if (told.has(said)) return
+    told.add(said)
     findings.push({
       code: remark.code,
       severity: definition.severity,

@@ -89,7 +89,9 @@ describe('a secret is never printed', () => {
   })
 
   it('and the search would find it: a fault in a plain name is shown', () => {
-    expect(() => expectNoLeak([S], { printed: printed(load(good({ public_url: `public_url: http://${S}.example.com` }))) })).toThrow()
+    expect(() => expectNoLeak([S], { printed: printed(load(good({ public_url: `public_url: http://${S}.example.com` }))) })).toThrow(
+      /deeply equal/,
+    )
   })
 })
 
@@ -97,7 +99,7 @@ it('what the terminal would obey is not copied', () => {
   const result = load(good({ public_url: 'public_url: http://a\u001b[2J\u202eb c.example.com' }))
   expect(result.kind).toBe('refused')
   expect(printed(result)).toContain('public_url: http://a')
-  expect(printed(result)).not.toMatch(/[\u001b\u202e]/)
+  for (const sign of ['\u001b', '\u202e']) expect(printed(result)).not.toContain(sign)
 })
 
 describe('whatever the file holds', () => {
@@ -142,7 +144,7 @@ describe('whatever the file holds', () => {
     )
     .map(([depth, dash, key, colon, value, end]) => `${'  '.repeat(depth)}${dash}${key}${colon}${value}${end}`)
 
-  it('it is answered, not thrown at, and no planted secret is printed', () => {
+  it('is answered, not thrown at, and no planted secret is printed', () => {
     fc.assert(
       fc.property(fc.array(line, { maxLength: 25 }), fc.boolean(), (lines, onGood) => {
         const result = load([...(onGood ? [good()] : []), ...lines].join('\n'), { env: { S: secret } })
