@@ -30,7 +30,7 @@ export const createMemoryRecords = ({ clock, announce }: MemoryRecordsDeps): Ses
   const stamps = new ExpiringMap<SessionRef, Instant>(clock)
   const leases = new ExpiringMap<SessionRef, string>(clock)
   const tombstones = new ExpiringMap<SessionRef, EndReason>(clock)
-  const indexes = new ExpiringMap<string, Map<SessionRef, Instant>>(clock)
+  const indexes = new ExpiringMap<string, { readonly refs: Map<SessionRef, Instant>; readonly latest: Instant }>(clock)
   const indexTombstones = new ExpiringMap<string, Instant>(clock)
   const keyEnds = new Map<string, Instant>()
 
@@ -147,20 +147,23 @@ export const createMemoryRecords = ({ clock, announce }: MemoryRecordsDeps): Ses
 
     addToIndex: async (index, ref, endsAt) => {
       const now = clock.now()
-      const refs = [...(indexes.get(nameOf(index)) ?? []), [ref, endsAt] as const].filter(([, ends]) => ends > now)
-      indexes.set(
-        nameOf(index),
-        new Map(refs),
-        refs.reduce((latest, [, ends]) => (ends > latest ? ends : latest), now),
-      )
+      const { refs, latest } = indexes.get(nameOf(index)) ?? { refs: new Map<SessionRef, Instant>(), latest: now }
+      // In the order of their making, which is nearly that of their ends: what is left behind goes with the set.
+      for (const [old, ends] of refs) {
+        if (ends > now) break
+        refs.delete(old)
+      }
+      refs.set(ref, endsAt)
+      const last = endsAt > latest ? endsAt : latest
+      indexes.set(nameOf(index), { refs, latest: last }, last)
       return 'stored'
     },
     dropFromIndex: async (index, ref) => {
-      const refs = indexes.get(nameOf(index))
-      refs?.delete(ref)
-      if (refs?.size === 0) indexes.delete(nameOf(index))
+      const held = indexes.get(nameOf(index))
+      held?.refs.delete(ref)
+      if (held?.refs.size === 0) indexes.delete(nameOf(index))
     },
-    refsOf: async (index) => [...(indexes.get(nameOf(index))?.keys() ?? [])],
+    refsOf: async (index) => [...(indexes.get(nameOf(index))?.refs.keys() ?? [])],
     entomb: async (index, at) => {
       const before = indexTombstones.get(nameOf(index))
       const latest = before !== undefined && before > at ? before : at
