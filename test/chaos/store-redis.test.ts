@@ -161,6 +161,32 @@ describe.skipIf(!canStartRedis)('a Redis that fails', () => {
     expect(await store.open(session.cookie.reveal())).toEqual({ kind: 'ended', reason: 'admin' })
   })
 
+  it('a read that began while the channel was cut is not believed once it is back', async () => {
+    const barriers: { hold?: ReturnType<typeof withBarriers<ReturnType<typeof createRedisRecords>>>['hold'] } = {}
+    const { store } = await world.replica({
+      between: (records) => {
+        const gated = withBarriers(records)
+        barriers.hold = gated.hold
+        return gated.port
+      },
+    })
+    const session = await created((await world.replica()).store)
+    await cutChannel()
+    await until(() => store.mode() === 'checking')
+    const barrier = barriers.hold!('read', 'after')
+    const opening = store.open(session.cookie.reveal())
+    await barrier.reached
+    // Written by another replica after our read and before we listen again: nobody will tell us.
+    await world.raw!.hincrby(world.keys.record(session.ref), 'gen', 1)
+    await mendChannel()
+    await until(() => store.mode() === 'live')
+    barrier.release()
+    expect((await opening).kind).toBe('found')
+    expect(store.peek(session.cookie.reveal(), now())).toBeUndefined()
+    await store.open(session.cookie.reveal())
+    expect(store.peek(session.cookie.reveal(), now())?.session.gen).toBe(2)
+  })
+
   it('that denies the announcement takes no write that would need it', async () => {
     const { store } = await world.replica()
     const session = await created(store)
