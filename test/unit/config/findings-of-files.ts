@@ -11,7 +11,7 @@ export const FILE_CASES: readonly Case[] = [
   c('config.yaml-malformed', 'an alias of nothing', good({ client_id: '  client_id: *nothing' }), '4:14', '*', 'indentation'),
   c('config.yaml-tab', 'a tab', good({ client_id: '\tclient_id: shop' }), '4:1', ' ', 'spaces'),
   c('config.yaml-documents', 'two documents', `${good()}\n---\na: 1`, '6:1', '---', 'one document'),
-  c('config.yaml-too-complex', 'brackets without end', `x: ${'['.repeat(300)}`, '1:203', '', 'Write repeated parts out'),
+  c('config.yaml-too-complex', 'brackets without end', `x: ${'['.repeat(300)}`, '1:203', '***', 'Write repeated parts out'),
   c(
     'config.yaml-too-complex',
     'nested without end',
