@@ -33,7 +33,6 @@ const REVEALS: readonly string[] = [
   'src/provider/**',
   'src/crypto/seal.ts',
   'src/session/codec.ts',
-  'src/session/cookie.ts',
   'src/session/store-*.ts',
   'src/session/connection-redis.ts',
   'src/login/attempt-cookie.ts',
@@ -41,6 +40,8 @@ const REVEALS: readonly string[] = [
   // The URL that may hold `id_token_hint` is sealed, opened once, and put into one `Location` (spec §1, rule 5).
   'src/flows/logout-continue.ts',
   'src/edge/logout-routes.ts',
+  // `Set-Cookie`.
+  'src/edge/answer.ts',
   'test/**',
 ]
 

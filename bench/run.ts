@@ -51,7 +51,7 @@ interface Sample {
 
 const load = async (url: string, headers: readonly string[], secondsLong: number): Promise<{ total: number; rate: number }> => {
   const args = [
-    here('../node_modules/autocannon/autocannon.js'),
+    fileURLToPath(import.meta.resolve('autocannon')),
     '-j',
     '-c',
     String(CONNECTIONS),

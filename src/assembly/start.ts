@@ -12,8 +12,8 @@ import { shutDown } from './shutdown.ts'
 import { wireTelemetry } from './telemetry.ts'
 
 export interface StartOptions extends RoomOptions {
-  /** The program's name for the log. */
-  readonly argv0?: string
+  /** The release, for the log and the audit trail. */
+  readonly version: string
 }
 
 export interface Gateway {
@@ -63,8 +63,8 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
   await listen(ops, settings.listen.ops)
   if (admin && settings.listen.admin !== 'off') await listen(admin, settings.listen.admin)
   await listen(edge.app, settings.listen.public)
-  audit.record({ event: 'config.loaded', version: process.versions.node })
-  log.info({ address: settings.publicUrl.origin, count: settings.routes.length }, `${options.argv0 ?? 'gateway'} started`)
+  audit.record({ event: 'config.loaded', version: options.version })
+  log.info({ version: options.version, address: settings.publicUrl.origin, count: settings.routes.length }, 'gateway started')
 
   const stopped = Promise.withResolvers<void>()
   let stopping: Promise<void> | undefined

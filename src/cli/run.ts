@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { EXIT, json, OPTIONS, painter, UsageError, type Command, type ExitCode, type Options, type Shell } from './command.ts'
 import { configCommands } from './config-commands.ts'
@@ -6,6 +5,7 @@ import { demo } from './demo.ts'
 import { describeFailure } from './failure.ts'
 import { keysRotate } from './keys-command.ts'
 import { serve } from './serve.ts'
+import { version } from './version.ts'
 
 export const COMMANDS: readonly Command[] = [serve, demo, ...configCommands, keysRotate]
 
@@ -109,8 +109,3 @@ const helpOfAll = (commands: readonly Command[]): string =>
     '  exit codes: 0 ok, 1 findings or failure, 2 wrong usage, 3 cannot connect or listen',
     '',
   ].join('\n')
-
-const version = (): string => {
-  const text: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-  return typeof text === 'object' && text !== null && 'version' in text ? String(text.version) : 'unknown'
-}

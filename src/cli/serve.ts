@@ -1,4 +1,5 @@
 import { EXIT, type Command } from './command.ts'
+import { version } from './version.ts'
 import { findingsText, loadConfig } from './config-commands.ts'
 
 /** Loads the settings, starts, and waits until a signal has stopped it. The rooms are loaded only once the configuration stands. */
@@ -13,7 +14,7 @@ export const serve: Command = {
     if (findings.length > 0) shell.err(findingsText(findings, shell.colours.err))
     if (loaded.kind === 'refused') return EXIT.findings
     const { start } = await import('../assembly/start.ts')
-    const gateway = await start(loaded.settings, { argv0: 'sallyport' })
+    const gateway = await start(loaded.settings, { version: version() })
     await gateway.stopped
     return EXIT.ok
   },

@@ -12,5 +12,4 @@ export const ENDPOINTS = {
   logoutLocal: '/logout/local',
   logoutCallback: '/logout/callback',
 } as const
-export type Endpoint = keyof typeof ENDPOINTS
 export const DEFAULT_BASE_PATH = '/bff'

@@ -52,7 +52,7 @@ export const startDemo = async (options: { readonly port: number; readonly acces
     },
   })
   if (loaded.kind === 'refused') throw new Error(`the demo's configuration was refused: ${loaded.findings.map((f) => f.code).join(', ')}`)
-  const gateway = await start(loaded.settings, {})
+  const gateway = await start(loaded.settings, { version: 'demo' })
   const stop = async (): Promise<void> => {
     await gateway.stop()
     await Promise.all([provider.stop(), apis.orders.stop(), apis.reports.stop()])

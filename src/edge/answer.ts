@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto'
+import '@fastify/cookie'
 import type { FastifyReply } from 'fastify'
+import type { SetCookie } from '../domain/set-cookie.ts'
 
 /** A whole response of the gateway's own, ready to be written by Fastify or by hand. Names are lower case. */
 export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string | readonly string[]>>
   readonly body: string
+  readonly cookies?: readonly SetCookie[]
 }
 
 /** CSP source of an inline style or script. */
@@ -38,13 +41,25 @@ export const redirectAnswer = (https: boolean, status: 302 | 303, location: stri
   body: '',
 })
 
-export const withCookies = (answer: Answer, cookies: readonly string[]): Answer =>
-  cookies.length === 0 ? answer : { ...answer, headers: { ...answer.headers, 'set-cookie': cookies } }
+export const withCookies = (answer: Answer, cookies: readonly SetCookie[]): Answer => ({ ...answer, cookies })
 
 /** Writes an answer through Fastify; a browser that has left meanwhile makes it a no-op. */
 export const sendAnswer = (reply: FastifyReply, answer: Answer): FastifyReply => {
   if (reply.sent) return reply
   reply.code(answer.status)
   for (const [name, value] of Object.entries(answer.headers)) reply.header(name, typeof value === 'string' ? value : [...value])
+  for (const cookie of answer.cookies ?? []) setCookie(reply, cookie)
   return reply.send(answer.body)
+}
+
+/** The one place a cookie leaves from. */
+const setCookie = (reply: FastifyReply, { name, value, sameSite, priority, maxAgeSeconds }: SetCookie): void => {
+  reply.setCookie(name, value?.reveal() ?? '', {
+    path: '/',
+    secure: true,
+    httpOnly: true,
+    sameSite,
+    ...(priority && { priority }),
+    ...(maxAgeSeconds !== undefined && { maxAge: maxAgeSeconds }),
+  })
 }

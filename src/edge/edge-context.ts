@@ -5,6 +5,7 @@ import type { Metrics } from '../domain/metric.ts'
 import type { ProblemCode } from '../domain/problem.ts'
 import { problem } from '../domain/problem.ts'
 import type { SessionRef } from '../domain/session.ts'
+import type { SetCookie } from '../domain/set-cookie.ts'
 import type { Visitor } from '../flows/visitor.ts'
 import type { AccessLog, Log } from '../kernel/ports.ts'
 import type { Clock } from '../kernel/time.ts'
@@ -33,7 +34,7 @@ export interface EdgeContext {
 export interface SessionCookieDoor {
   /** As it came; a malformed or doubled one is still `presented`. */
   read(header: string | undefined): string | undefined
-  cleared(): string
+  cleared(): SetCookie
 }
 
 export const visitorOf = (context: EdgeContext, request: FastifyRequest): Visitor => ({

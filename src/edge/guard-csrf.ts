@@ -1,4 +1,4 @@
-import { CSRF_VALUE } from '../contract/headers.ts'
+import { CSRF_HEADER, CSRF_VALUE } from '../contract/headers.ts'
 import type { ProblemCode } from '../domain/problem.ts'
 
 /**
@@ -57,7 +57,7 @@ export const csrfFacts = (method: string, headers: HeaderBag): CsrfFacts => ({
   mode: one(headers['sec-fetch-mode']),
   dest: one(headers['sec-fetch-dest']),
   origin: one(headers['origin']),
-  csrf: one(headers['x-csrf']),
+  csrf: one(headers[CSRF_HEADER]),
 })
 
 /** Speculative loads create no state under the base path: any page can start them, and their cookies may be kept. */

@@ -1,6 +1,7 @@
 import { ENDPOINTS } from '../contract/paths.ts'
 import type { SessionStore } from '../domain/session-store.ts'
 import type { SessionCookie } from '../domain/session.ts'
+import type { SetCookie } from '../domain/set-cookie.ts'
 import type { CalledBack, CallbackRequest } from '../flows/callback.ts'
 import type { Resumed } from '../flows/login-resume.ts'
 import type { LoginRequest, LoginStarted } from '../flows/login.ts'
@@ -20,7 +21,7 @@ export interface LoginRoutesDeps {
   readonly store: Pick<SessionStore, 'open'>
   /** A path on our origin, whatever came in. */
   readonly returnTo: (raw: string | undefined) => string
-  readonly setCookie: (cookie: SessionCookie) => string
+  readonly setCookie: (cookie: SessionCookie) => SetCookie
 }
 
 /** All of them are navigated to: no fetch, frame or image may start or spend an attempt. */

@@ -4,7 +4,7 @@ import type { LogoutContinue } from '../flows/logout-continue.ts'
 import type { LoggedOut, LogoutRequest } from '../flows/logout.ts'
 import { assertNever } from '../kernel/assert.ts'
 import type { Answer } from './answer.ts'
-import { jsonAnswer, ownHeaders, redirectAnswer } from './answer.ts'
+import { jsonAnswer, ownHeaders, redirectAnswer, withCookies } from './answer.ts'
 import type { EdgeContext } from './edge-context.ts'
 import type { Call, Endpoint } from './endpoint.ts'
 import { PAGE_POLICY } from './pages/layout.ts'
@@ -48,7 +48,7 @@ export const logoutEndpoints = (context: EdgeContext, deps: LogoutRoutesDeps): r
   const forget = (call: Call, answer: Answer): Answer =>
     call.sessionCookie === undefined
       ? answer
-      : { ...answer, headers: { ...answer.headers, 'set-cookie': [context.cookies.cleared()], 'clear-site-data': '"cache"' } }
+      : withCookies({ ...answer, headers: { ...answer.headers, 'clear-site-data': '"cache"' } }, [context.cookies.cleared()])
 
   const proceed = async (call: Call): Promise<Answer> => {
     if (call.query.kind === 'doubled') return call.problem('request.parameter-invalid')

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
+import fastifyCookie from '@fastify/cookie'
 import type { FastifyInstance } from 'fastify'
 import { fastify } from 'fastify'
 import { answerClientError } from './client-error.ts'
@@ -91,6 +92,9 @@ export const createPublicServer = async (deps: PublicServerDeps): Promise<Fastif
     watch(context, request, reply, { route: 'unknown' })
     sendProblem(context, request, reply, 'endpoint.unknown')
   })
+
+  // It writes cookies only. Reading them is ours: of two with one name it takes the first, and for us that is no session.
+  await app.register(fastifyCookie, { hook: false })
 
   // Bodies of own endpoints are read, bounded, and ignored; the proxy's registration replaces these with a parser that leaves the stream alone.
   app.removeAllContentTypeParsers()

@@ -4,6 +4,7 @@ import type { Metrics } from '../domain/metric.ts'
 import type { ProblemCode } from '../domain/problem.ts'
 import type { Provider, SignedIn } from '../domain/provider.ts'
 import type { OnceStore, SessionDraft, SessionStore } from '../domain/session-store.ts'
+import type { SetCookie } from '../domain/set-cookie.ts'
 import type { SessionCookie } from '../domain/session.ts'
 import type { Ask } from '../domain/token.ts'
 import { Secret } from '../kernel/secret.ts'
@@ -41,15 +42,15 @@ export interface CallbackRequest {
 
 /** `clears`: the attempt's cookie, to be cleared whatever happened; only where it was presented. */
 export type CalledBack =
-  | { readonly kind: 'signed-in'; readonly cookie: SessionCookie; readonly returnTo: string; readonly clears: string }
+  | { readonly kind: 'signed-in'; readonly cookie: SessionCookie; readonly returnTo: string; readonly clears: SetCookie }
   /** To login/resume; `last`: no further attempt is started there. */
-  | { readonly kind: 'resume'; readonly returnTo: string; readonly last: boolean; readonly clears: string | undefined }
+  | { readonly kind: 'resume'; readonly returnTo: string; readonly last: boolean; readonly clears: SetCookie | undefined }
   | {
       readonly kind: 'problem'
       readonly code: ProblemCode
       readonly returnTo: string | undefined
       readonly retryAfter?: Millis
-      readonly clears: string | undefined
+      readonly clears: SetCookie | undefined
     }
 
 /** GET /bff/callback: at most one redemption per `state`, and a session id nobody has seen before (RFC 9700 §4.7, ASVS 7.2.4). */
@@ -76,7 +77,7 @@ export const callback = async (deps: CallbackDeps, request: CallbackRequest): Pr
     return { kind: 'resume', returnTo: '/', last: true, clears: undefined } // no state, no budget: never a new attempt from here
   }
   const { state } = opened
-  const resume = (clears: string | undefined): CalledBack => ({ kind: 'resume', returnTo: state.returnTo, last: state.resumed, clears })
+  const resume = (clears: SetCookie | undefined): CalledBack => ({ kind: 'resume', returnTo: state.returnTo, last: state.resumed, clears })
   if (opened.kind === 'expired' || state.app !== deps.app || state.provider !== deps.provider.name) {
     failed('login.attempt-unknown', opened.kind === 'expired' ? 'attempt-expired' : 'attempt-foreign')
     return resume(undefined)

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { AuditSink } from '../domain/audit-event.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { SessionStore } from '../domain/session-store.ts'
+import type { SetCookie } from '../domain/set-cookie.ts'
 import type { Ask } from '../domain/token.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { Clock, Millis } from '../kernel/time.ts'
@@ -34,7 +35,7 @@ export interface LoginRequest {
 }
 
 export type LoginStarted =
-  | { readonly kind: 'redirect'; readonly location: string; readonly cookies: readonly string[] }
+  | { readonly kind: 'redirect'; readonly location: string; readonly cookies: readonly SetCookie[] }
   | { readonly kind: 'parameter-invalid' }
   | { readonly kind: 'unavailable'; readonly retryAfter: Millis; readonly returnTo: string }
 

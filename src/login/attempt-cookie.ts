@@ -1,5 +1,6 @@
 import type { AttemptSecrets } from '../domain/login-attempt.ts'
 import type { Sealer } from '../domain/sealer.ts'
+import type { SetCookie } from '../domain/set-cookie.ts'
 import { scanCookie } from '../kernel/cookie-scan.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { Instant } from '../kernel/time.ts'
@@ -9,7 +10,7 @@ import { ATTEMPT_LIFETIME } from './attempt.ts'
 /** 60 abandoned attempts of a chatty implementation were 36 kB and a 431 on every request (browser-facts §4). */
 const ATTEMPTS_MAX = 5
 /** Lax: the provider's redirect back is a cross-site navigation, on which Strict cookies do not come. */
-const ATTRIBUTES = 'Secure; HttpOnly; Path=/; SameSite=Lax'
+const ATTRIBUTES = { sameSite: 'lax' } as const
 /** 256 bits in base64url. */
 const SECRET_CHARS = 43
 /** 16 bytes in their one spelling. */
@@ -31,24 +32,24 @@ export interface AttemptCookieDeps {
  */
 export interface AttemptCookieJar {
   nameOf(id: string): string
-  /** `Set-Cookie` for the new attempt, after those that clear the oldest ones in excess. */
-  issue(secrets: AttemptSecrets, header: string | undefined, now: Instant): readonly string[]
+  /** The new attempt's, after those that clear the oldest ones in excess. */
+  issue(secrets: AttemptSecrets, header: string | undefined, now: Instant): readonly SetCookie[]
   /** undefined: not in this browser (login CSRF, or its time is over), there twice, or it does not open. */
   read(header: string | undefined, id: string): AttemptSecrets | undefined
-  clear(id: string): string
+  clear(id: string): SetCookie
 }
 
 export const attemptCookieJar = ({ sealer, app, publicUrl }: AttemptCookieDeps): AttemptCookieJar => {
   const prefix = prefixFor(publicUrl)
   const nameOf = (id: string): string => `${prefix}${id}`
-  const clear = (id: string): string => `${nameOf(id)}=; Max-Age=0; ${ATTRIBUTES}`
+  const clear = (id: string): SetCookie => ({ name: nameOf(id), value: undefined, ...ATTRIBUTES, maxAgeSeconds: 0 })
   return {
     nameOf,
     issue: ({ id, nonce, verifier }, header, now) => {
       const stamp = toNumericDate(now).toString(36).padStart(STAMP_CHARS, '0')
       const sealed = sealer.seal('attempt', [app, id, stamp], nonce.reveal() + verifier.reveal())
-      const added = `${nameOf(id)}=${stamp}.${sealed}; Max-Age=${ATTEMPT_LIFETIME / 1000}; ${ATTRIBUTES}`
-      return [...surplus(header, prefix).map(clear), added]
+      const value = Secret.of('attempt-cookie', `${stamp}.${sealed}`)
+      return [...surplus(header, prefix).map(clear), { name: nameOf(id), value, ...ATTRIBUTES, maxAgeSeconds: ATTEMPT_LIFETIME / 1000 }]
     },
     read: (header, id) => {
       const value = header === undefined || !ID.test(id) ? undefined : scanCookie(header, `${nameOf(id)}=`)

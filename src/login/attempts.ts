@@ -1,5 +1,6 @@
 import type { AttemptSecrets, AttemptState } from '../domain/login-attempt.ts'
 import type { Sealer } from '../domain/sealer.ts'
+import type { SetCookie } from '../domain/set-cookie.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Clock } from '../kernel/time.ts'
 import type { AttemptPlace, OpenedState } from './attempt.ts'
@@ -16,10 +17,9 @@ export interface AttemptsDeps extends AttemptPlace {
 export interface Attempts {
   sealState(state: AttemptState): Secret<'state'>
   openState(raw: string): OpenedState
-  /** `Set-Cookie` lines. */
-  issue(secrets: AttemptSecrets, cookieHeader: string | undefined): readonly string[]
+  issue(secrets: AttemptSecrets, cookieHeader: string | undefined): readonly SetCookie[]
   read(cookieHeader: string | undefined, id: string): AttemptSecrets | undefined
-  clear(id: string): string
+  clear(id: string): SetCookie
 }
 
 export const createAttempts = ({ sealer, app, provider, publicUrl, clock }: AttemptsDeps): Attempts => {

@@ -1,4 +1,5 @@
 import type { SessionCookie } from '../domain/session.ts'
+import type { SetCookie } from '../domain/set-cookie.ts'
 import { scanCookie } from '../kernel/cookie-scan.ts'
 
 /** `__Host-Http-`: neither script nor a sibling host can plant it (browser-facts §1). */
@@ -8,14 +9,13 @@ const VALUE_CHARS = 64
 const VALUE = /^[A-Za-z0-9_-]{64}$/
 
 /** Strict: no other site's navigation carries it. No Max-Age: the store knows when the session ends. Priority keeps it where jars overflow. */
-const ATTRIBUTES = 'Secure; HttpOnly; Path=/; SameSite=Strict; Priority=High'
+const ATTRIBUTES = { sameSite: 'strict', priority: 'high' } as const
 
 export interface SessionCookieJar {
   readonly name: string
-  /** Value of `Set-Cookie`. */
-  set(cookie: SessionCookie): string
-  /** Value of `Set-Cookie` that removes it; only for a request that presented it. */
-  cleared(): string
+  set(cookie: SessionCookie): SetCookie
+  /** Only for a request that presented it. */
+  cleared(): SetCookie
   /**
    * The value in a `Cookie` header, as it came, well-formed or not. `doubled`: two of the name, equal or not, which is no session.
    */
@@ -29,10 +29,10 @@ export interface SessionCookieJar {
 export const sessionCookieJar = (publicUrl: URL): SessionCookieJar => {
   const name = nameFor(publicUrl)
   const assigned = `${name}=`
-  const cleared = `${assigned}; Max-Age=0; ${ATTRIBUTES}`
+  const cleared: SetCookie = { name, value: undefined, ...ATTRIBUTES, maxAgeSeconds: 0 }
   return {
     name,
-    set: (cookie) => `${assigned}${cookie.reveal()}; ${ATTRIBUTES}`,
+    set: (value) => ({ name, value, ...ATTRIBUTES }),
     cleared: () => cleared,
     read: (header) => (header === undefined ? undefined : scanCookie(header, assigned)),
   }

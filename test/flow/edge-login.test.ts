@@ -8,7 +8,7 @@ beforeEach(async () => {
 })
 afterEach(() => host.close())
 
-const SESSION = /^__Host-Http-sallyport-\d+=[\w-]{64}; Secure; HttpOnly; Path=\/; SameSite=Strict; Priority=High$/
+const SESSION = /^__Host-Http-sallyport-\d+=[\w-]{64}; Path=\/; HttpOnly; Secure; Priority=High; SameSite=Strict$/
 const sessionLine = (got: Got): string | undefined => cookiesOf(got).find((line) => /^__Host-Http-sallyport-\d+=/.test(line))
 const attemptLine = (got: Got): string => cookiesOf(got).find((line) => /-login-[\w-]{22}=/.test(line)) ?? ''
 const stateOf = (got: Got): string => new URL(String(got.headers.location)).searchParams.get('state') ?? ''
@@ -34,7 +34,7 @@ describe('starting a sign-in', () => {
     expect(got.status).toBe(302)
     expect(got.headers.location).toMatch(/^https:\/\/login\.example\.com\/authorize\?.*#$/)
     expect(cookiesOf(got)).toHaveLength(1)
-    expect(attemptLine(got)).toMatch(/; Max-Age=600; Secure; HttpOnly; Path=\/; SameSite=Lax$/)
+    expect(attemptLine(got)).toMatch(/; Max-Age=600; Path=\/; HttpOnly; Secure; SameSite=Lax$/)
     expect(got.headers['cache-control']).toBe('no-store')
     expect(host.events).toMatchObject([{ event: 'sign-in.started' }])
   })

@@ -18,7 +18,7 @@ afterEach(() => host.close())
 const mine = (): Record<string, string> => ({ ...fetching, cookie })
 const form = (): Record<string, string> => ({ ...navigation(), 'content-type': 'application/x-www-form-urlencoded', cookie })
 const json = (got: Got): Record<string, unknown> => JSON.parse(got.body) as Record<string, unknown>
-const CLEARED = /^__Host-Http-sallyport-\d+=; Max-Age=0; Secure; HttpOnly; Path=\/; SameSite=Strict; Priority=High$/
+const CLEARED = /^__Host-Http-sallyport-\d+=; Max-Age=0; Path=\/; HttpOnly; Secure; Priority=High; SameSite=Strict$/
 const ended = () => host.events.filter(({ event }) => event === 'session.ended')
 
 describe('sign-out', () => {

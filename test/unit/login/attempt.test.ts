@@ -10,6 +10,7 @@ import { createSealer } from '../../../src/crypto/seal.ts'
 import { ephemeralKeyring } from '../../../src/crypto/keyring.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import { after, instant, minutes, seconds } from '../../../src/kernel/time.ts'
+import { pairOf } from '../../harness/set-cookie.ts'
 
 const NOON = instant(Date.UTC(2026, 10, 20, 12))
 const sealer = createSealer({ keyring: ephemeralKeyring(NOON) })
@@ -100,8 +101,6 @@ describe('state', () => {
 describe("an attempt's cookie", () => {
   const jar = attemptCookieJar({ sealer, app: 'default', publicUrl: new URL('https://shop.example.com') })
   const secretsOf = (id = newId()) => ({ id, nonce: Secret.of('nonce', random()), verifier: Secret.of('code-verifier', random()) })
-  const pairOf = (setCookie: string | undefined): string => setCookie?.split(';')[0] ?? ''
-  const idOf = (setCookie: string): string => /-login-([\w-]{22})=/.exec(setCookie)?.[1] ?? ''
 
   it('brings nonce and verifier back to the browser that started', () => {
     const secrets = secretsOf()
@@ -109,16 +108,16 @@ describe("an attempt's cookie", () => {
     const back = jar.read(`a=1; ${pairOf(set)}; b=2`, secrets.id)
     expect(back?.nonce.equals(secrets.nonce)).toBe(true)
     expect(back?.verifier.equals(secrets.verifier)).toBe(true)
-    expect(set).not.toContain(secrets.nonce.reveal())
-    expect(set).not.toContain(secrets.verifier.reveal())
+    expect(pairOf(set)).not.toContain(secrets.nonce.reveal())
+    expect(pairOf(set)).not.toContain(secrets.verifier.reveal())
   })
 
   it('has the attributes that let it come back on the redirect, once, for ten minutes', () => {
-    expect(jar.issue(secretsOf(), undefined, NOON)[0]).toMatch(
-      /^__Host-Http-sallyport-login-[\w-]{22}=[\w.-]+; Max-Age=600; Secure; HttpOnly; Path=\/; SameSite=Lax$/,
-    )
+    const [set] = jar.issue(secretsOf(), undefined, NOON)
+    expect(set).toMatchObject({ sameSite: 'lax', maxAgeSeconds: 600 })
+    expect(pairOf(set)).toMatch(/^__Host-Http-sallyport-login-[\w-]{22}=[\w.-]+$/)
     const id = newId()
-    expect(jar.clear(id)).toBe(`__Host-Http-sallyport-login-${id}=; Max-Age=0; Secure; HttpOnly; Path=/; SameSite=Lax`)
+    expect(jar.clear(id)).toEqual({ name: `__Host-Http-sallyport-login-${id}`, value: undefined, sameSite: 'lax', maxAgeSeconds: 0 })
   })
 
   it('stays within 250 bytes, the longest port included', () => {
@@ -164,9 +163,10 @@ describe("an attempt's cookie", () => {
       const secrets = secretsOf()
       ids.push(secrets.id)
       const header = [...present.values()].sort().join('; ')
-      for (const line of jar.issue(secrets, header === '' ? undefined : header, after(NOON, seconds(n)))) {
-        if (line.includes('Max-Age=0')) present.delete(idOf(line))
-        else present.set(idOf(line), pairOf(line))
+      for (const cookie of jar.issue(secrets, header === '' ? undefined : header, after(NOON, seconds(n)))) {
+        const id = cookie.name.slice(-22)
+        if (cookie.maxAgeSeconds === 0) present.delete(id)
+        else present.set(id, pairOf(cookie))
       }
       expect(present.size).toBeLessThanOrEqual(5)
     }
@@ -206,6 +206,6 @@ it('reads time from its clock, so that a state ends after ten minutes', async ()
   expect(attempts.openState(text).kind).toBe('expired')
   const id = newId()
   const [set] = attempts.issue({ id, nonce: Secret.of('nonce', random()), verifier: Secret.of('code-verifier', random()) }, undefined)
-  expect(attempts.read(set?.split(';')[0], id)?.id).toBe(id)
-  expect(attempts.clear(id)).toContain('Max-Age=0')
+  expect(attempts.read(pairOf(set), id)?.id).toBe(id)
+  expect(attempts.clear(id).maxAgeSeconds).toBe(0)
 })
