@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { DevProviderOptions } from '../../src/dev/provider.ts'
+import type { AuditEvent } from '../../src/domain/audit-event.ts'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
@@ -20,20 +21,48 @@ export interface ProviderProcess {
   readonly issuer: string
   /** `refresh_token:ok` → how often. */
   counts(): Promise<Readonly<Record<string, number>>>
+  /** Refuses connections until `back`, which comes with new signing keys and the same grants: what it was asked meanwhile never left the gateway. */
+  away(): Promise<void>
+  back(): Promise<void>
+  /** SIGSTOP: takes connections and answers nothing; after `thaw` it answers whatever it was sent, whether anybody still listens or not. */
+  freeze(): void
+  thaw(): void
   stop(): Promise<void>
+}
+
+interface Told {
+  readonly id?: number
+  readonly issuer?: string
+  readonly counts?: Readonly<Record<string, number>>
 }
 
 export const startProviderProcess = async (options: Omit<DevProviderOptions, 'onTokenRequest'>): Promise<ProviderProcess> => {
   const child = fork(here('./provider.child.ts'), [JSON.stringify(options)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  const [{ issuer }] = (await once(child, 'message')) as [{ issuer: string }]
+  const [{ issuer = '' }] = (await once(child, 'message')) as [Told]
+  let asked = 0
+  const ask = (command: string): Promise<Told> =>
+    new Promise((resolve) => {
+      const id = (asked += 1)
+      const listen = (told: Told): void => {
+        if (told.id !== id) return
+        child.off('message', listen)
+        resolve(told)
+      }
+      child.on('message', listen)
+      child.send({ id, command })
+    })
   return {
     issuer,
-    counts: async () => {
-      const answer = once(child, 'message')
-      child.send('counts')
-      return ((await answer) as [{ counts: Record<string, number> }])[0].counts
-    },
-    stop: () => end(child, () => child.disconnect()),
+    counts: async () => (await ask('counts')).counts ?? {},
+    away: async () => void (await ask('away')),
+    back: async () => void (await ask('back')),
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
+    stop: () =>
+      end(child, () => {
+        child.kill('SIGCONT')
+        child.disconnect()
+      }),
   }
 }
 
@@ -44,10 +73,12 @@ export interface GatewayProcess {
   /** Everything it wrote so far: log, audit, errors. */
   output(): string
   signal(name: NodeJS.Signals): void
+  /** Exit code, or the signal that ended it. */
+  readonly exited: Promise<number | NodeJS.Signals>
   stop(): Promise<void>
 }
 
-/** `sallyport serve` as operations start it; resolves when `/readyz` says so. */
+/** `sallyport serve` as operations start it; resolves when `/readyz`, or `/livez`, says so. */
 export const startGatewayProcess = async (options: {
   readonly config: string
   readonly publicPort: number
@@ -55,6 +86,7 @@ export const startGatewayProcess = async (options: {
   readonly env?: Readonly<Record<string, string>>
   /** Another entry than bin/sallyport.mjs, for tests of the tests. */
   readonly entry?: string
+  readonly until?: 'ready' | 'alive'
 }): Promise<GatewayProcess> => {
   const child = spawn(process.execPath, [options.entry ?? here('../../bin/sallyport.mjs'), 'serve', '--config', options.config], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -62,11 +94,12 @@ export const startGatewayProcess = async (options: {
   })
   let written = ''
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (written += chunk.toString('utf8')))
+  const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
   const ops = `http://127.0.0.1:${options.opsPort}`
   for (const until = Date.now() + 20_000; ; await wait(50)) {
     if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}:\n${written}`)
     if (Date.now() > until) throw new Error(`the gateway was not ready in 20 s:\n${written}`)
-    const answer = await fetch(`${ops}/readyz`).catch(() => undefined)
+    const answer = await fetch(`${ops}/${options.until === 'alive' ? 'livez' : 'readyz'}`).catch(() => undefined)
     await answer?.body?.cancel()
     if (answer?.status === 200) break
   }
@@ -76,8 +109,21 @@ export const startGatewayProcess = async (options: {
     pid: child.pid ?? 0,
     output: () => written,
     signal: (name) => void child.kill(name),
+    exited,
     stop: () => end(child, () => child.kill('SIGTERM')),
   }
+}
+
+/** The audit stream in what a gateway wrote. */
+export const auditOf = (gateway: Pick<GatewayProcess, 'output'>): AuditLine[] =>
+  gateway
+    .output()
+    .split('\n')
+    .filter((line) => line.startsWith('{"schema":"sallyport.audit/'))
+    .map((line) => JSON.parse(line) as AuditLine)
+export interface AuditLine {
+  readonly event: AuditEvent['event']
+  readonly [field: string]: unknown
 }
 
 /** Asks, waits, and after 10 s stops asking. Only ever ends the child it was given. */
@@ -88,4 +134,10 @@ const end = async (child: ChildProcess, ask: () => unknown): Promise<void> => {
   const late = setTimeout(() => child.kill('SIGKILL'), 10_000)
   await gone
   clearTimeout(late)
+}
+
+/** Asks again until it is so. */
+export const until = async (what: string, condition: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> => {
+  for (const end = Date.now() + withinMs; !(await condition()); await wait(20))
+    if (Date.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`)
 }

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePort, startGatewayProcess, type GatewayProcess } from './processes.ts'
+
+export interface Place {
+  readonly public: number
+  readonly ops: number
+}
+/** Where replicas will listen; known before they start, because a provider wants to know the redirect URI. */
+export const freePlaces = (count: number): Promise<Place[]> =>
+  Promise.all(Array.from({ length: count }, async () => ({ public: await freePort(), ops: await freePort() })))
+
+export interface GatewaySettings {
+  /** undefined: the memory store. */
+  readonly redisUrl?: string | undefined
+  /** YAML lines under `session.store`, indented by four. */
+  readonly store?: readonly string[]
+  /** YAML lines under `provider`, indented by two. */
+  readonly providerLines?: readonly string[]
+  /** YAML lines at the top level. */
+  readonly lines?: readonly string[]
+  readonly shutdown?: string
+  readonly entry?: string
+  /** `alive`: does not wait for `/readyz`. */
+  readonly until?: 'ready' | 'alive'
+}
+
+export interface GatewaysRequest extends GatewaySettings {
+  readonly places: readonly Place[]
+  readonly provider: { readonly issuer: string; readonly clientId: string; readonly clientSecret: string }
+  /** YAML lines, indented by two. */
+  readonly routes: readonly string[]
+}
+
+export interface Gateways {
+  /** The one public URL, whichever replica answers. */
+  readonly url: string
+  readonly gateways: GatewayProcess[]
+  readonly folder: string
+  readonly redisPrefix: string
+  /** Replica `at` again, with the same configuration, after it was stopped. */
+  restart(at: number): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Replicas as operations run them: one configuration but for the ports, one folder of keys. */
+export const startGateways = async (request: GatewaysRequest): Promise<Gateways> => {
+  const { places, provider } = request
+  const url = `http://localhost:${places[0]?.public ?? 0}`
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-world-'))
+  const redisPrefix = `t${randomBytes(6).toString('hex')}`
+  const keys = mkdtempSync(join(folder, 'keys-'))
+  writeFileSync(join(keys, '20261101T000000Z-000001.key'), randomBytes(32).toString('base64url'), { mode: 0o600 })
+  writeFileSync(join(keys, 'index.key'), randomBytes(32).toString('base64url'), { mode: 0o600 })
+  const store = request.redisUrl
+    ? ['  store:', `    redis: { url: '${request.redisUrl}', key_prefix: ${redisPrefix} }`, ...(request.store ?? [])]
+    : ['  store: memory']
+
+  const begin = async (at: number): Promise<GatewayProcess> => {
+    const place = places[at]
+    if (!place) throw new Error(`there is no replica ${at}`)
+    const config = join(folder, `gateway-${at}.yaml`)
+    writeFileSync(
+      config,
+      [
+        `public_url: ${url}`,
+        'listen:',
+        `  public: 127.0.0.1:${place.public}`,
+        `  ops: 127.0.0.1:${place.ops}`,
+        `  admin: unix:${join(folder, `admin-${at}.sock`)}`,
+        'provider:',
+        '  profile: generic',
+        `  issuer: ${provider.issuer}`,
+        '  insecure_allow_http: true',
+        `  client_id: ${provider.clientId}`,
+        "  client_auth: [{ client_secret: '${env:CLIENT_SECRET}' }]",
+        ...(request.providerLines ?? []),
+        'session:',
+        `  keys_dir: ${keys}`,
+        ...store,
+        'routes:',
+        ...request.routes,
+        `shutdown: ${request.shutdown ?? '{ delay: 0s, grace: 2s }'}`,
+        ...(request.lines ?? []),
+        '',
+      ].join('\n'),
+    )
+    return startGatewayProcess({
+      config,
+      publicPort: place.public,
+      opsPort: place.ops,
+      env: { CLIENT_SECRET: provider.clientSecret },
+      ...(request.entry && { entry: request.entry }),
+      ...(request.until && { until: request.until }),
+    })
+  }
+
+  const gateways = await Promise.all(places.map((_place, at) => begin(at)))
+  return {
+    url,
+    gateways,
+    folder,
+    redisPrefix,
+    restart: async (at) => {
+      gateways[at] = await begin(at)
+    },
+    stop: async () => {
+      await Promise.all(gateways.map((gateway) => gateway.stop()))
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
