@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+export interface DemoProcess {
+  readonly url: string
+  output(): string
+  /** As Ctrl+C does; resolves with the exit code. */
+  stop(): Promise<number | null>
+}
+
+/** `npm run demo` without npm around it: one process, one printed URL. */
+export const startDemoProcess = async (): Promise<DemoProcess> => {
+  const child = spawn(process.execPath, [fileURLToPath(new URL('../../bin/sallyport.mjs', import.meta.url)), 'demo', '--port', '0'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let written = ''
+  const url = await new Promise<string>((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`the demo printed no URL in 20 s:\n${written}`)), 20_000)
+    child.once('exit', (code) => reject(new Error(`the demo ended with ${code}:\n${written}`)))
+    const onData = (chunk: Buffer): void => {
+      written += chunk.toString('utf8')
+      const found = /http:\/\/localhost:\d+/.exec(written)
+      if (!found) return
+      clearTimeout(late)
+      resolve(found[0])
+    }
+    child.stdout.on('data', onData)
+    child.stderr.on('data', onData)
+  })
+  return {
+    url,
+    output: () => written,
+    stop: async () => {
+      if (child.exitCode !== null) return child.exitCode
+      const gone = once(child, 'exit')
+      child.kill('SIGINT')
+      await gone
+      return child.exitCode
+    },
+  }
+}
