@@ -19,8 +19,12 @@ const STRUCTURE = /[\s:{}[\],?-]/
 // Terminal escapes, bidirectional overrides and line separators would change what the reader sees.
 const UNPRINTABLE = /[^\x20-\x7e\u00a0-\u1fff\u2030-\u205e\u2070-\ud7ff\uf900-\ufeff]/g
 
-/** Also in a shown value: the credentials of a URL. */
-const withoutUserinfo = (text: string): string => text.replace(/:\/\/[^/\s]*@/g, `://${MASK}@`)
+/**
+ * Also in a shown value: the credentials of a URL, even of one that does not parse, for that is where passwords with a slash, a blank or no host behind
+ * them are found. What follows a colon and is no port is taken for a password.
+ */
+const withoutUserinfo = (text: string): string =>
+  text.replace(/:\/\/.*@/g, `://${MASK}@`).replace(/(:\/\/(?:\[[^\]]*\]|[^:/?#@]*):)(?!\d{1,5}(?:[/?#"'\s,]|$)).+/g, `$1${MASK}`)
 
 /**
  * The line that holds `start`, copied by allow-list: the structure, known keys, and values of known settings that are no secrets. A mistyped

@@ -22,6 +22,7 @@ const printed = (result: Loaded): string => {
 }
 
 const S = canary('config')
+const redisAt = (url: string): string[] => ['session:', '  keys_dir: /k', `  store: { redis: { url: "${url}" } }`]
 const auth = (entry: string): string => good({ client_auth: `  client_auth: [{ ${entry} }]` })
 
 describe('a secret is never printed', () => {
@@ -56,6 +57,19 @@ describe('a secret is never printed', () => {
     ['in an unquoted reference', auth(`client_secret: \${${S}}`)],
     ['in the URL of Redis', good({}, ['session:', '  keys_dir: /k', `  store: { redis: { url: "rediss://u:${S}@r" } }`])],
     ['in the URL of Redis, malformed', good({}, ['session:', '  keys_dir: /k', `  store: { redis: { url: "rediss://:${S}@r:port" } }`])],
+    ['in the URL of Redis, with a slash', good({}, redisAt(`redis://:x/${S}@r`))],
+    ['in the URL of Redis, with a question mark and a hash', good({}, redisAt(`redis://u:x?${S}#x@r`))],
+    ['in the URL of Redis, with a blank', good({}, redisAt(`redis://u:x ${S}@r`))],
+    ['in the URL of Redis, with an at sign', good({}, redisAt(`redis://u:x@${S}@r`))],
+    ['in the URL of Redis, the host forgotten', good({}, redisAt(`redis://u:${S}`))],
+    [
+      'in the URL of Redis, where a comment cuts it',
+      good({}, ['session:', '  keys_dir: /k', '  store:', '    redis:', `      url: redis://:${S} #x@r`]),
+    ],
+    [
+      'in the URL of an upstream, with a slash',
+      good({}, ['routes:', '  - path: /a', `    upstream: http://u:x/${S}@up`, '    token: { principal: none }']),
+    ],
     ['in the URL of the provider', good({ issuer: `  issuer: https://u:${S}@id.example.com` })],
     ['in the URL of an upstream', good({}, ['routes:', '  - path: /a', `    upstream: http://${S}@up`, '    token: { principal: none }'])],
     ['in a header rule', good({}, [...ROUTE, `    headers: { request: { authorization: ${S} } }`])],
