@@ -21,7 +21,7 @@ export interface ProviderProcess {
   readonly issuer: string
   /** `refresh_token:ok` → how often. */
   counts(): Promise<Readonly<Record<string, number>>>
-  /** Refuses connections until `back`, which comes with new signing keys and the same grants: what it was asked meanwhile never left the gateway. */
+  /** Refuses connections until `back`: what it would have been asked meanwhile never left the gateway. Needs one request before. */
   away(): Promise<void>
   back(): Promise<void>
   /** SIGSTOP: takes connections and answers nothing; after `thaw` it answers whatever it was sent, whether anybody still listens or not. */
@@ -114,17 +114,21 @@ export const startGatewayProcess = async (options: {
   }
 }
 
-/** The audit stream in what a gateway wrote. */
-export const auditOf = (gateway: Pick<GatewayProcess, 'output'>): AuditLine[] =>
-  gateway
-    .output()
+/** The audit stream in what a gateway wrote so far; lines come a moment after the answer. */
+export const auditOf = (gateway: GatewayProcess | undefined): AuditLine[] =>
+  (gateway?.output() ?? '')
     .split('\n')
-    .filter((line) => line.startsWith('{"schema":"sallyport.audit/'))
+    .filter((line) => line.startsWith('{"schema":"sallyport.audit/') && line.endsWith('}'))
     .map((line) => JSON.parse(line) as AuditLine)
 export interface AuditLine {
   readonly event: AuditEvent['event']
   readonly [field: string]: unknown
 }
+/** Waits until the audit stream holds an event with these fields. */
+export const audited = (gateway: GatewayProcess | undefined, fields: Readonly<Record<string, unknown>>): Promise<void> =>
+  until(`an audit event ${JSON.stringify(fields)}`, () =>
+    auditOf(gateway).some((line) => Object.entries(fields).every(([name, value]) => line[name] === value)),
+  )
 
 /** Asks, waits, and after 10 s stops asking. Only ever ends the child it was given. */
 const end = async (child: ChildProcess, ask: () => unknown): Promise<void> => {
