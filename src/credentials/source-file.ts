@@ -51,7 +51,9 @@ export const startFileSource = async ({ dir, clock, log, every = seconds(10) }: 
       } else once(name, pair.fault)
     }
     for (const name of faults.keys()) if (!names.has(name)) faults.delete(name)
-    swap(newest(usable))
+    // Whoever replaced the pair in its place meant it. One whose files are half-written or gone is still the best there is, until it expires.
+    const inPlace = usable.some(({ file }) => file === active?.file)
+    swap(newest(active && !inPlace && clock.now() < active.notAfter ? [...usable, active] : usable))
   }
 
   /** Half-written pairs and vanished files leave the credential in use alone: it is never given up for a worse one. */

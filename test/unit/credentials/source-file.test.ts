@@ -117,6 +117,38 @@ describe('a certificate directory', () => {
     await rename(`${dir}-gone`, dir)
     expect(active()).toBe(pair.thumbprint)
   })
+  it.each<[string, () => Promise<void>]>([
+    ['is half-written', () => writeFile(join(dir, 'next.key'), 'half')],
+    ['disappears', () => rm(join(dir, 'next.crt'))],
+  ])('never falls back to an older pair because the one in use %s', async (_name, damage) => {
+    const [old, next] = [selfSigned({ kind: 'ec', notBefore: new Date(now - 2 * DAY) }), selfSigned({ kind: 'ec' })]
+    await put('tls', old)
+    await put('next', next)
+    await start()
+    expect(active()).toBe(next.thumbprint)
+    await damage()
+    await source?.reload()
+    expect(active()).toBe(next.thumbprint)
+    await put('next', next)
+    await source?.reload()
+    expect(active()).toBe(next.thumbprint)
+  })
+  it('goes back to an older pair that was put in the place of the one in use, or when that one expires', async () => {
+    const [old, next] = [selfSigned({ kind: 'ec', notBefore: new Date(now - 2 * DAY) }), selfSigned({ kind: 'ec' })]
+    await put('tls', next)
+    await start()
+    await put('tls', old)
+    await source?.reload()
+    expect(active()).toBe(old.thumbprint)
+    const brief = selfSigned({ kind: 'ec', notAfter: new Date(now + DAY) })
+    await put('brief', brief)
+    await source?.reload()
+    expect(active()).toBe(brief.thumbprint)
+    await rm(join(dir, 'brief.crt'))
+    clock.advance(2 * DAY)
+    await source?.reload()
+    expect(active()).toBe(old.thumbprint)
+  })
   it('follows the symlink swap of a Kubernetes mount', async () => {
     const [old, next] = [selfSigned({ kind: 'ec', notBefore: new Date(now - 2 * DAY) }), selfSigned({ kind: 'ec' })]
     for (const [name, pair] of [
