@@ -16,6 +16,9 @@ const clientAuthEntry = z.strictObject({
   }),
 })
 
+/** A GUID, or a domain; a bare name such as `contoso` is neither, and Entra knows no tenant by it. */
+const TENANT = /^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=.{4,253}$)[a-z0-9-]+(?:\.[a-z0-9-]+)+)$/i
+
 /** Kept as written: metadata is compared with it byte for byte (RFC 8414 §3.3). */
 const issuerUrl = text<string>('the issuer, such as https://id.example.com/realms/shop', (value) => {
   const refused = refuseUrl(value, 'an https URL', true)
@@ -38,9 +41,10 @@ export const providerSettings = z.strictObject({
           reason: 'several tenants are not supported yet',
           fix: 'Write the id or domain of one tenant.',
         }
-      return /^[A-Za-z0-9][A-Za-z0-9.-]{2,252}$/.test(value)
-        ? { ok: value }
-        : { code: 'config.value-invalid', reason: 'expected a tenant id or domain' }
+      // In lower case, as Entra announces it: issuers are compared byte for byte.
+      return TENANT.test(value)
+        ? { ok: value.toLowerCase() }
+        : { code: 'config.value-invalid', reason: 'expected a tenant id, or a domain such as contoso.onmicrosoft.com' }
     }).optional(),
     { doc: 'Entra only, instead of `issuer`: the tenant’s id or one of its domains.', example: 'contoso.onmicrosoft.com' },
   ),

@@ -43,10 +43,6 @@ export const isGuid = (value: string): boolean => GUID.test(value)
 const DOMAIN = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/i
 const ENTRA_ISSUER = /^https:\/\/login\.microsoftonline\.com\/([^/]+)\/v2\.0$/
 
-/** One tenant, by its GUID or one of its domains. undefined for `common`, `organizations` and `consumers`: many issuers in one. */
-export const entraIssuer = (tenant: string): string | undefined =>
-  isGuid(tenant) || DOMAIN.test(tenant) ? `https://login.microsoftonline.com/${tenant.toLowerCase()}/v2.0` : undefined
-
 /**
  * RFC 8414 §3.3: byte for byte, or somebody else's endpoints would be used under this name. The one exception: Entra, asked by a tenant's domain, names
  * the tenant by its GUID; host and form are still fixed, and the GUID is what sessions and ID tokens are held to from then on.

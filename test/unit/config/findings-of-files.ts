@@ -194,6 +194,14 @@ export const FILE_CASES: readonly Case[] = [
   ),
   c('config.not-supported-yet', 'a key of a later release', good({}, ['providers: { a: {} }']), '6:1', 'providers', 'docs/settings.md'),
   c('config.not-supported-yet', 'several tenants', good({ issuer: '  tenant: common\n  profile: entra' }), '3:11', 'common', 'one tenant'),
+  c(
+    'config.value-invalid',
+    'a tenant that is neither',
+    good({ issuer: '  tenant: contoso\n  profile: entra' }),
+    '3:11',
+    'contoso',
+    'docs/settings.md',
+  ),
   // References and secrets
   c('config.reference-malformed', 'a shell variable', good({ client_id: '  client_id: ${CLIENT_ID}' }), '4:14', '***', '`${env:NAME}`'),
   c(

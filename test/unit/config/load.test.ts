@@ -44,6 +44,13 @@ describe('the 18-line configuration of the contract', () => {
     })
   })
 
+  it('names a tenant as Entra does, however it is written', () => {
+    const written = SPEC.replace('contoso.onmicrosoft.com ', '5C1D0F6E-0000-4000-8000-00000000000A')
+    expect(loaded(written).settings.providers.default.issuer).toBe(
+      'https://login.microsoftonline.com/5c1d0f6e-0000-4000-8000-00000000000a/v2.0',
+    )
+  })
+
   it('has the defaults of the contract', () => {
     expect(settings.basePath).toBe('/bff')
     expect(settings.listen).toEqual({

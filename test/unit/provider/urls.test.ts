@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Secret } from '../../../src/kernel/secret.ts'
-import { entraIssuer, profileOf } from '../../../src/provider/profiles.ts'
+import { profileOf } from '../../../src/provider/profiles.ts'
 import type { ProviderDeps } from '../../../src/provider/provider.ts'
 import { startHostileProvider } from '../../harness/hostile-provider.ts'
 import type { HostileProvider } from '../../harness/hostile-provider.ts'
@@ -120,14 +120,4 @@ describe('revocation', () => {
     hostile.metadata = { revocation_endpoint: undefined }
     expect(await revoke()).toBe('unsupported')
   })
-})
-
-it.each([
-  ['5C1D0F6E-0000-4000-8000-000000000001', 'https://login.microsoftonline.com/5c1d0f6e-0000-4000-8000-000000000001/v2.0'],
-  ['common', undefined],
-  ['organizations', undefined],
-  ['Contoso.onmicrosoft.com', 'https://login.microsoftonline.com/contoso.onmicrosoft.com/v2.0'],
-  ['a/../b.c', undefined],
-])('the issuer of Entra tenant %s is %s', (tenant, issuer) => {
-  expect(entraIssuer(tenant)).toBe(issuer)
 })
