@@ -17,6 +17,8 @@ export interface GatewaySettings {
   readonly redisUrl?: string | undefined
   /** YAML lines under `session.store`, indented by four. */
   readonly store?: readonly string[]
+  /** `generic` when not given. */
+  readonly profile?: 'generic' | 'keycloak'
   /** YAML lines under `provider`, indented by two. */
   readonly providerLines?: readonly string[]
   /** YAML lines at the top level. */
@@ -71,7 +73,7 @@ export const startGateways = async (request: GatewaysRequest): Promise<Gateways>
         `  ops: 127.0.0.1:${place.ops}`,
         `  admin: unix:${join(folder, `admin-${at}.sock`)}`,
         'provider:',
-        '  profile: generic',
+        `  profile: ${request.profile ?? 'generic'}`,
         `  issuer: ${provider.issuer}`,
         '  insecure_allow_http: true',
         `  client_id: ${provider.clientId}`,
