@@ -16,10 +16,14 @@ export type Need =
   | { readonly kind: 'forced'; readonly seenRtGen: number }
 
 const MARGIN_MOST = seconds(30)
+/** The `exp` inside a token is in whole seconds and was set before the answer reached us: the last second of `expires_in` is not ours. */
+const MARGIN_LEAST = seconds(2)
 
-/** Good for longer than a request needs: 30 s, or a tenth of a short life. */
-export const isGood = (token: AccessToken, now: Instant): boolean =>
-  token.expiresAt - now > Math.min(MARGIN_MOST, (token.expiresAt - token.issuedAt) / 10)
+/** Good for longer than a request needs: 30 s, or a tenth of a short life, never less than the rounding of `exp` costs. */
+export const isGood = (token: AccessToken, now: Instant): boolean => {
+  const life = token.expiresAt - token.issuedAt
+  return token.expiresAt - now > Math.min(MARGIN_MOST, Math.max(life / 10, Math.min(MARGIN_LEAST, life / 2)))
+}
 
 /** Still accepted by an upstream with a sane clock: what a transient failure may fall back to. */
 export const isUnexpired = (token: AccessToken, now: Instant): boolean => token.expiresAt - now > seconds(1)

@@ -26,6 +26,17 @@ export const METRICS = {
     labels: ['command', 'outcome'],
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.3, 1],
   },
+  sallyport_provider_requests_total: {
+    kind: 'counter',
+    help: 'HTTP requests to the provider, by what they were for and how they ended; the verdict on a token is told by the metrics of the broker.',
+    labels: ['provider', 'request', 'outcome'],
+  },
+  sallyport_provider_request_seconds: {
+    kind: 'histogram',
+    help: 'Time of one HTTP request to the provider.',
+    labels: ['provider', 'request', 'outcome'],
+    buckets: LATENCY,
+  },
   sallyport_broker_token_requests_total: {
     kind: 'counter',
     help: 'Requests to the token endpoint.',

@@ -90,9 +90,9 @@ export const createProvider = (deps: ProviderDeps): Provider & { close(): Promis
       const call = await callProvider(callDeps, metadata, budgetMs, run)
       const ms = performance.now() - startedAt
       const outcome = outcomeOf(call)
-      const labels = { provider: name, grant, outcome }
-      deps.metrics.count('sallyport_broker_token_requests_total', labels)
-      deps.metrics.observe('sallyport_broker_token_request_seconds', ms / 1000, labels)
+      const labels = { provider: name, request: grant, outcome }
+      deps.metrics.count('sallyport_provider_requests_total', labels)
+      deps.metrics.observe('sallyport_provider_request_seconds', ms / 1000, labels)
       report(room, grant, call, outcome, ms)
       return call
     },

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { answeredBy, isConfirmedWithin, isGood, isInLastFifth, isUnexpired } from '../../../src/broker/freshness.ts'
-import { after, millis, minutes, seconds } from '../../../src/kernel/time.ts'
+import { after, instant, millis, minutes, seconds } from '../../../src/kernel/time.ts'
 import { a, the } from '../../harness/the.ts'
 
 it.each`
@@ -49,4 +49,18 @@ it('never answers an ask with the token of another', () => {
 
 it('takes a confirmation from a clock that runs ahead as fresh', () => {
   expect(isConfirmedWithin(a.session({ grant: { confirmedAt: after(the.now, seconds(5)) } }), millis(0), the.now)).toBe(true)
+})
+
+it.each`
+  life       | left    | good     | because
+  ${300_000} | ${31e3} | ${true}  | ${'more than 30 s are left'}
+  ${300_000} | ${30e3} | ${false} | ${'a tenth of its life is not enough to begin with'}
+  ${10_000}  | ${2001} | ${true}  | ${'two seconds are left even after rounding'}
+  ${10_000}  | ${1500} | ${false} | ${'exp is in whole seconds: an upstream may see it expired already'}
+  ${2_000}   | ${1001} | ${true}  | ${'half of a very short life is used'}
+  ${2_000}   | ${1000} | ${false} | ${'the second half of a very short life is not'}
+`('of $life ms with $left ms left is good: $good, $because', ({ life, left, good }) => {
+  const issuedAt = instant(1_000_000)
+  const expiresAt = after(issuedAt, millis(life))
+  expect(isGood(a.accessToken({ issuedAt, expiresAt }), instant(expiresAt - left))).toBe(good)
 })
