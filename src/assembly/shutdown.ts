@@ -37,7 +37,7 @@ export const shutDown = async ({ telemetry, rooms, edge, ops, admin, drain }: Ru
   // Streams have no end of their own to wait for: once only they are left they are told to go, and come back to another replica.
   while (edge.forwarder.inFlight() > edge.open.count() && left() > 0) await sleep(LOOK_EVERY_MS)
   const cut = edge.open.endAll()
-  await Promise.race([closed, sleep(left())])
+  await atMost(closed, left())
   edge.app.server.closeAllConnections()
   await closed
 
@@ -53,5 +53,12 @@ export const shutDown = async ({ telemetry, rooms, edge, ops, admin, drain }: Ru
   log.info({ count: cut }, 'stopped')
   audit.flushSync()
   await audit.close()
-  await Promise.race([sink.drained(), sleep(WORK_BEHIND_MS)])
+  await atMost(sink.drained(), WORK_BEHIND_MS)
+}
+
+/** The timer goes with the work: one that is left behind would keep the process alive for the whole grace when everything has long been closed. */
+const atMost = async (work: Promise<unknown>, most: Millis): Promise<void> => {
+  const done = new AbortController()
+  const late = sleep(most, undefined, { signal: done.signal }).catch(() => undefined)
+  await Promise.race([work, late]).finally(() => done.abort())
 }
