@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
 import type { Settings } from '../config/settings.ts'
 import { ENDPOINTS } from '../contract/paths.ts'
 import type { Route } from '../domain/route.ts'
@@ -12,6 +13,7 @@ import { createLogoutContinue } from '../flows/logout-continue.ts'
 import { logout } from '../flows/logout.ts'
 import { resumeLogin } from '../flows/login-resume.ts'
 import { login } from '../flows/login.ts'
+import { StartError } from '../kernel/start-error.ts'
 import type { Clock } from '../kernel/time.ts'
 import { createAttempts } from '../login/attempts.ts'
 import { returnTo } from '../login/return-to.ts'
@@ -109,10 +111,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
       forwarder,
     },
     frontend: { frontend, requireSignIn: settings.frontend?.requireSignIn ?? [], store, forwarder },
-    tls: settings.listen.tls && {
-      cert: readFileSync(settings.listen.tls.certificateFile),
-      key: readFileSync(settings.listen.tls.privateKeyFile),
-    },
+    tls: settings.listen.tls && tlsPair(settings.listen.tls),
   })
   return { app, open, forwarder, pools, background, unsubscribe }
 }
@@ -121,6 +120,25 @@ const REJECTION_HINT = 'compare token.audience and token.scopes of the route wit
 
 const frontendOf = ({ frontend }: Settings): Frontend => {
   if (!frontend) return { kind: 'none' }
-  if (frontend.kind === 'dir') return { kind: 'dir', dir: frontend.dir }
+  if (frontend.kind === 'dir') {
+    // Else a mistyped path is a gateway that is ready and answers 404 to everybody.
+    if (!statSync(frontend.dir, { throwIfNoEntry: false })?.isDirectory())
+      throw new StartError('frontend.dir-unreadable', `frontend.dir is not a folder that can be read: ${frontend.dir}`)
+    return { kind: 'dir', dir: frontend.dir }
+  }
   return { kind: 'upstream', route: frontendRoute(frontend.upstream) }
+}
+
+const tlsPair = ({ certificateFile, privateKeyFile }: NonNullable<Settings['listen']['tls']>) => {
+  const pair = { cert: readFileSync(certificateFile), key: readFileSync(privateKeyFile) }
+  try {
+    createSecureContext(pair)
+  } catch {
+    // What OpenSSL says names neither file.
+    throw new StartError(
+      'listen.tls-unusable',
+      `listen.tls: ${certificateFile} and ${privateKeyFile} are no pair of PEM certificate and key`,
+    )
+  }
+  return pair
 }

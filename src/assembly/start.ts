@@ -4,7 +4,8 @@ import type { Settings } from '../config/settings.ts'
 import { createAdminServer, listenOnSocket } from '../edge/admin-server.ts'
 import { createOpsServer } from '../edge/ops-server.ts'
 import { endSession } from '../flows/end-sessions.ts'
-import { systemClock } from '../kernel/time.ts'
+import { StartError } from '../kernel/start-error.ts'
+import { millis, systemClock } from '../kernel/time.ts'
 import { onProcessEvents } from './process-events.ts'
 import { wirePublicEdge } from './public-edge.ts'
 import { wireRooms, type RoomOptions } from './rooms.ts'
@@ -60,9 +61,16 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
           audit,
         })
 
-  await listen(ops, settings.listen.ops)
-  if (admin && settings.listen.admin !== 'off') await listen(admin, settings.listen.admin)
-  await listen(edge.app, settings.listen.public)
+  const running = { telemetry, rooms, edge, ops, admin, drain: () => (draining = true) }
+  try {
+    await listen(ops, 'ops', settings.listen.ops)
+    if (admin && settings.listen.admin !== 'off') await listen(admin, 'admin', settings.listen.admin)
+    await listen(edge.app, 'public', settings.listen.public)
+  } catch (error) {
+    // Or the listeners that did open would keep a process alive that serves nobody, and tell the platform that it lives.
+    await shutDown(running, { delayMs: millis(0), graceMs: millis(0) })
+    throw error
+  }
   audit.record({ event: 'config.loaded', version: options.version })
   log.info({ version: options.version, address: settings.publicUrl.origin, count: settings.routes.length }, 'gateway started')
 
@@ -70,9 +78,7 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
   let stopping: Promise<void> | undefined
   const stop = (): Promise<void> => {
     if (stopping) return stopping
-    stopping = shutDown({ telemetry, rooms, edge, ops, admin, drain: () => (draining = true) }, settings.shutdown).finally(() =>
-      signals.forget(),
-    )
+    stopping = shutDown(running, settings.shutdown).finally(() => signals.forget())
     stopping.then(stopped.resolve, stopped.reject)
     return stopping
   }
@@ -88,7 +94,16 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
   return { publicUrl: settings.publicUrl.origin, stop, stopped: stopped.promise }
 }
 
-const listen = async (app: FastifyInstance, address: ListenAddress): Promise<void> => {
-  if (address.kind === 'unix') await listenOnSocket(app, address.path)
-  else await app.listen({ host: address.host, port: address.port })
+const listen = async (app: FastifyInstance, name: 'ops' | 'admin' | 'public', address: ListenAddress): Promise<void> => {
+  if (address.kind === 'tcp') return void (await app.listen({ host: address.host, port: address.port }))
+  try {
+    await listenOnSocket(app, address.path)
+  } catch (error) {
+    if (error instanceof StartError) throw error
+    // Node says EACCES for a folder that is not there.
+    throw new StartError(
+      'listen.unavailable',
+      `listen.${name} cannot be opened: the folder of ${address.path} must be there and be writable for this user${name === 'admin' ? '; or set `listen.admin: off`' : ''}`,
+    )
+  }
 }

@@ -24,7 +24,8 @@ export const describeFailure = (error: unknown): { readonly text: string; readon
   // Node's own text for a failed system call: the call, the code, the address or path.
   if (isSystem) return { text: error.message, isConnection: code !== undefined && CONNECTION.has(code) }
   // Errors of our own rooms carry a `room.reason` code; theirs is a constant message.
-  if (code !== undefined && /^[a-z]+\.[a-z-]+$/.test(code)) return { text: `${code}: ${error.message}`, isConnection: false }
+  if (code !== undefined && /^[a-z]+\.[a-z-]+$/.test(code))
+    return { text: `${code}: ${error.message}`, isConnection: code.endsWith('.unavailable') }
   const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
   return { text: [`${error.name}${code === undefined ? '' : ` ${code}`}`, ...frames.slice(0, 8)].join('\n'), isConnection: false }
 }

@@ -14,3 +14,5 @@ process.exitCode = await run(process.argv.slice(2), {
   err: (text) => void process.stderr.write(text),
   colours: { out: coloured(process.stdout), err: coloured(process.stderr) },
 })
+// A start that failed half-way may leave a connection to Redis or a watched folder behind, and they would keep the process. Not waited for if there are none.
+setTimeout(() => process.exit(), 1000).unref()

@@ -35,7 +35,7 @@ export const startFileSource = async ({ dir, clock, log, every = seconds(10) }: 
 
   const reload = async (): Promise<void> => {
     const pairs = await readPairs(dir)
-    if (pairs === undefined) return once('', 'dir-unreadable')
+    if (pairs === undefined) return once(dir, 'dir-unreadable')
     const digest = digestOf(pairs)
     // Dates pass without any file changing: an unchanged directory is judged again only while nothing valid is held.
     if (digest === seen && active !== undefined && clock.now() < active.notAfter && faults.size === 0) return
@@ -49,6 +49,10 @@ export const startFileSource = async ({ dir, clock, log, every = seconds(10) }: 
         usable.push(pair.credential)
         faults.delete(name)
       } else once(name, pair.fault)
+    }
+    if (pairs.length === 0) {
+      names.add(dir)
+      once(dir, 'dir-without-pair')
     }
     for (const name of faults.keys()) if (!names.has(name)) faults.delete(name)
     // Whoever replaced the pair in its place meant it. One whose files are half-written or gone is still the best there is, until it expires.

@@ -25,7 +25,11 @@ export const secretFileSource = async ({ file, method, clock, log, every = secon
   const reload = async (): Promise<void> => {
     const text = (await readFile(file, 'utf8').catch(() => '')).trim()
     if (text === '' || text.length > CHARS_MAX) {
-      if (!isFailing) log.warn({ file, hint: 'the last one read stays in use' }, 'client secret file is empty or cannot be read')
+      if (!isFailing)
+        log.warn(
+          { file, hint: current ? 'the last one read stays in use' : 'not ready until it can be read' },
+          'client secret file is empty or cannot be read',
+        )
       isFailing = true
       return
     }

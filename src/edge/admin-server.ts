@@ -9,6 +9,7 @@ import type { ProblemDocument } from '../contract/problem-document.ts'
 import { REQUEST_ID_HEADER } from '../contract/headers.ts'
 import type { ProblemCode } from '../domain/problem.ts'
 import { problem } from '../domain/problem.ts'
+import { StartError } from '../kernel/start-error.ts'
 import { newRequestId } from './request-id.ts'
 
 export interface AdminServerDeps {
@@ -89,8 +90,8 @@ export const listenOnSocket = async (app: FastifyInstance, path: string): Promis
 const removeStale = async (path: string): Promise<void> => {
   const found = await lstat(path).catch(() => undefined)
   if (!found) return
-  if (!found.isSocket()) throw new Error('the admin socket path exists and is not a socket')
-  if (await answers(path)) throw new Error('another process listens on the admin socket')
+  if (!found.isSocket()) throw new StartError('admin.path-taken', `listen.admin exists and is not a socket: ${path}`)
+  if (await answers(path)) throw new StartError('admin.unavailable', `another process listens on listen.admin: ${path}`)
   await unlink(path)
 }
 

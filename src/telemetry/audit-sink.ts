@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs'
 import type { AuditEvent, AuditSink, AuditWho } from '../domain/audit-event.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { Log } from '../kernel/ports.ts'
+import { StartError } from '../kernel/start-error.ts'
 import type { Clock } from '../kernel/time.ts'
 import { cut } from './line.ts'
 import type { FdSink } from './sink-fd.ts'
@@ -65,7 +66,7 @@ export interface ClosableAuditSink extends AuditSink {
   close(): Promise<void>
 }
 
-/** @throws Error, without the library's text, when the file cannot be opened at the start: a gateway that must keep an audit trail does not run without. */
+/** @throws StartError, without the library's text, when the file cannot be opened at the start: a gateway that must keep an audit trail does not run without. */
 export const createAuditSink = ({ to, clock, log, metrics }: AuditSinkDeps): ClosableAuditSink => {
   if (to.kind === 'stdout') {
     const record = (event: AuditEvent): void => to.write(auditLine(event, clock.now()))
@@ -80,7 +81,7 @@ export const createAuditSink = ({ to, clock, log, metrics }: AuditSinkDeps): Clo
     isFailing = true
   }
   const opened = openFile(file, onLost)
-  if (!opened) throw new Error('telemetry.audit.file cannot be opened for appending')
+  if (!opened) throw new StartError('audit.file-unusable', `telemetry.audit.file cannot be opened for appending: ${file}`)
   let target = opened
   return {
     record: (event) => target.sink.write(auditLine(event, clock.now())),

@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { freePort } from '../harness/processes.ts'
+
+const BIN = fileURLToPath(new URL('../../bin/sallyport.mjs', import.meta.url))
+let folder: string
+/** Somebody else's port. */
+const other = createServer()
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'sallyport-start-'))
+  writeFileSync(join(folder, 'junk.pem'), 'junk')
+  mkdirSync(join(folder, 'empty'))
+  await once(other.listen(0, '127.0.0.1'), 'listening')
+})
+afterAll(() => {
+  other.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** `serve` until it has ended by itself; one that goes on is ended after 10 s and has no code. */
+const serve = async (config: string): Promise<{ readonly code: number | null; readonly err: string }> => {
+  const file = join(folder, 'sallyport.yaml')
+  writeFileSync(file, config)
+  const child = spawn(process.execPath, [BIN, 'serve', '-c', file], { stdio: ['ignore', 'ignore', 'pipe'], env: { SECRET: 's' } })
+  let err = ''
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString('utf8')))
+  const late = setTimeout(() => child.kill('SIGKILL'), 10_000)
+  const [code] = (await once(child, 'close')) as [number | null]
+  clearTimeout(late)
+  return { code, err }
+}
+
+interface Parts {
+  readonly public?: string
+  readonly admin?: string
+  readonly tls?: string
+  readonly provider?: string
+  readonly rest?: string
+}
+const config = async (parts: Parts): Promise<string> => `
+public_url: http://localhost:8080
+listen: { public: '${parts.public ?? '127.0.0.1:0'}', ops: '127.0.0.1:${await freePort()}', admin: ${parts.admin ?? "'off'"}${parts.tls ?? ''} }
+provider:
+  issuer: https://id.invalid
+  client_id: shop
+  client_auth: [{ client_secret: "\${env:SECRET}" }]
+${parts.provider ?? ''}
+${parts.rest ?? ''}
+`
+
+it.each<[string, () => Parts, number, string]>([
+  ['a port in use', () => ({ public: `127.0.0.1:${(other.address() as AddressInfo).port}` }), 3, 'EADDRINUSE'],
+  ['no folder for the admin socket', () => ({ admin: `unix:${folder}/no/admin.sock` }), 3, 'listen.admin'],
+  ['a file in place of the admin socket', () => ({ admin: `unix:${folder}/junk.pem` }), 1, 'listen.admin'],
+  ['an audit file that cannot be', () => ({ rest: `telemetry: { audit: { file: ${folder}/no/audit } }` }), 1, 'telemetry.audit.file'],
+  ['a frontend that is not there', () => ({ rest: `frontend: { dir: ${folder}/www }` }), 1, 'frontend.dir'],
+  ['a TLS pair that is none', () => ({ tls: `, tls: { certificate_file: junk.pem, private_key_file: junk.pem }` }), 1, 'listen.tls'],
+  ['no CA file', () => ({ provider: '  ca_file: no.pem' }), 1, 'no.pem'],
+  [
+    'no CA file, when the store is already being called',
+    () => ({ provider: '  ca_file: no.pem', rest: 'session: { keys_dir: keys, store: { redis: { url: redis://127.0.0.1:1 } } }' }),
+    1,
+    'no.pem',
+  ],
+])('with %s the gateway ends at once and says which setting it is about', async (_name, parts, code, said) => {
+  mkdirSync(join(folder, 'keys'), { recursive: true })
+  for (const name of ['index', '20261101T000000Z-000001'])
+    writeFileSync(join(folder, 'keys', `${name}.key`), Buffer.alloc(32, name).toString('base64url'), { mode: 0o600 })
+  const ended = await serve(await config(parts()))
+  expect(ended).toMatchObject({ code, err: expect.stringContaining(said) })
+  expect(ended.err).not.toContain('    at ')
+})
