@@ -3,12 +3,13 @@ import type { EndReason, SessionRef } from '../domain/session.ts'
 const PENDING_MAX = 10_000
 
 /**
- * Ends that the store could not take: tried again each time it answers, while the process lives. A logout that was answered "pending" is not forgotten.
+ * Ends that the store could not take: tried again when it answers and each second after that, while the process lives. A logout that was answered "pending" is not forgotten.
  * Bounded: the oldest goes first; its session still ends by time.
  */
 export class PendingEnds {
   readonly #pending = new Map<SessionRef, EndReason>()
   readonly #end: (ref: SessionRef, reason: EndReason) => Promise<unknown>
+  #retrying: Promise<void> | undefined
 
   constructor(end: (ref: SessionRef, reason: EndReason) => Promise<unknown>) {
     this.#end = end
@@ -22,8 +23,14 @@ export class PendingEnds {
   delete(ref: SessionRef): void {
     this.#pending.delete(ref)
   }
-  /** In order; one that fails again stays, and the rest waits for the next time. */
-  async retry(): Promise<void> {
+  /** In order; one that fails again stays, and the rest waits for the next time. Whoever asks while it runs waits for this run. */
+  retry(): Promise<void> {
+    this.#retrying ??= this.#all().finally(() => {
+      this.#retrying = undefined
+    })
+    return this.#retrying
+  }
+  async #all(): Promise<void> {
     for (const [ref, reason] of this.#pending) if ((await this.#end(ref, reason)) === 'unavailable') return
   }
   get size(): number {

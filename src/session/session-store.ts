@@ -42,6 +42,7 @@ export interface SessionStoreDeps {
 
 const FROM_L1 = { outcome: 'l1' } as const
 const LOOKUPS = 'sallyport_session_lookups_total'
+const RETRY_ENDS_MS = 1_000
 
 /** What the parts of the store share. */
 export interface StoreParts {
@@ -130,6 +131,10 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
       void pending.retry()
     })
   })
+  // A store can refuse writes while its connection stands (MISCONF, NOREPLICAS, OOM, a right taken away): nothing comes back then that would tell us.
+  const retries = setInterval(() => {
+    if (connection.reachable()) void pending.retry()
+  }, RETRY_ENDS_MS).unref()
 
   const touch = (held: HeldSession, now: Instant): void => {
     if (held.stale || !isTouchDue(held.lastSeenAt, settings.idleTimeoutMs, now)) return
@@ -182,6 +187,7 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
     ready: () => firstAnswer,
     reachable: () => connection.reachable(),
     close: async () => {
+      clearInterval(retries)
       await pending.retry()
       await channel.close()
       await connection.close()

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { SessionChange } from '../../src/domain/session.ts'
-import { instant, millis, minutes, seconds } from '../../src/kernel/time.ts'
+import { instant, millis, minutes, seconds, systemClock } from '../../src/kernel/time.ts'
 import type { Clock } from '../../src/kernel/time.ts'
 import { connectRedis } from '../../src/session/connection-redis.ts'
 import { redisKeys } from '../../src/session/keys-redis.ts'
@@ -116,6 +116,18 @@ describe.skipIf(!canStartRedis)('a Redis that fails', () => {
     expect(await store.open(session.cookie.reveal())).toEqual({ kind: 'ended', reason: 'user' })
     await redis.restart()
     await until(async () => (await other.store.open(session.cookie.reveal())).kind === 'ended')
+  })
+
+  it('refuses writes for a while: a logout that had to wait is stored when it takes them again, without any connection lost', async () => {
+    const { store } = await world.replica({ clock: systemClock })
+    const session = await created(store)
+    await world.raw!.config('SET', 'min-replicas-to-write', '1')
+    expect(await store.end(session.ref, 'user')).toBe('unavailable')
+    expect(store.reachable()).toBe(true)
+    const later = await world.replica()
+    expect((await later.store.open(session.cookie.reveal())).kind).toBe('found')
+    await world.raw!.config('SET', 'min-replicas-to-write', '0')
+    await until(async () => (await later.store.open(session.cookie.reveal())).kind === 'ended')
   })
 
   /** Nobody may use the channel any more, and who did is cut off; commands go on. */
