@@ -6,14 +6,14 @@ import { Secret } from '../kernel/secret.ts'
 import { fromNumericDate, seconds } from '../kernel/time.ts'
 import type { Instant } from '../kernel/time.ts'
 import { checkAccessToken } from './access-token.ts'
-import { setTarget } from './authorize.ts'
+import { codeParameters } from './ask-parameters.ts'
 import { checkCallback, checkResponse, invalid } from './callback.ts'
 import type { Metadata } from './discovery.ts'
 import { checkIdToken, lastingClaims } from './id-token.ts'
 import { stringOf } from './json.ts'
 import { isGuid } from './profiles.ts'
 import type { Room } from './room.ts'
-import { codeScopes, grantedScopes } from './scopes.ts'
+import { grantedScopes } from './scopes.ts'
 import { denialOf } from './token-outcome.ts'
 import { accessTokenOf, parseTokenResponse } from './token-response.ts'
 import type { TokenSet } from './token-response.ts'
@@ -24,13 +24,13 @@ export const redeem = async (room: Room, query: URLSearchParams, checks: RedeemC
   const early = checkCallback(query, checks)
   if (early) return early
   const found = await room.discovery.get()
-  if (found.kind === 'unavailable') return found
+  if (found.kind === 'unavailable') return { ...found, unspent: true }
   const { metadata } = found
   const answered = checkResponse(query, metadata, room.client.profile)
   if (answered) return answered
 
   // 2. the keys before the code: a code is spent once, and without keys it would be for nothing
-  if (!(await room.keys.ready(metadata.jwksUri))) return { kind: 'unavailable', retryAfter: seconds(5), cause: 'keys' }
+  if (!(await room.keys.ready(metadata.jwksUri))) return { kind: 'unavailable', retryAfter: seconds(5), cause: 'keys', unspent: true }
 
   // 3. redeem
   const now = room.clock.now()
@@ -45,7 +45,7 @@ export const redeem = async (room: Room, query: URLSearchParams, checks: RedeemC
         idTokenExpected: true,
         ...(checks.maxAgeSeconds !== undefined && { maxAge: checks.maxAgeSeconds }),
       },
-      codeParameters(room, ask),
+      codeParameters(ask, room.client.scopes),
     ),
   )
   if (call.exchange.kind === 'failed' || call.exchange.status !== 200) return deniedRedemption(room, call.exchange, now)
@@ -68,17 +68,14 @@ const callbackUrl = (redirectUri: URL, query: URLSearchParams): URL => {
   return url
 }
 
-const codeParameters = (room: Room, ask: Ask | undefined): URLSearchParams => {
-  const parameters = new URLSearchParams()
-  setTarget(parameters, ask, room.client.profile)
-  const scopes = codeScopes(ask, room.client.scopes)
-  if (scopes) parameters.set('scope', scopes.join(' '))
-  return parameters
-}
-
 const deniedRedemption = (room: Room, exchange: Parameters<typeof denialOf>[0], now: Instant): Redeemed => {
   const denial = denialOf(exchange, { profile: room.client.profile, spent: 'code', now })
-  if (denial.kind === 'unavailable') return { kind: 'unavailable', retryAfter: denial.retryAfter, cause: denial.cause }
+  if (denial.kind === 'unavailable') {
+    // "Slow down" and "not now" say that it was not looked at; any other answer may have used it up.
+    const unspent =
+      denial.sent === 'not-sent' || (denial.sent === 'answered' && (denial.cause === 'throttled' || denial.cause === 'http-503'))
+    return { kind: 'unavailable', retryAfter: denial.retryAfter, cause: denial.cause, unspent }
+  }
   switch (denial.reason) {
     case 'code-rejected':
       return invalid('code-rejected')
@@ -106,7 +103,9 @@ const judge = async (
   if (!tokens.idToken) return invalid('id-token')
   const verified = await room.keys.verify(tokens.idToken.reveal(), { jwksUri: metadata.jwksUri, algorithms: metadata.idTokenAlgorithms })
   if (verified.kind === 'no-key') {
-    return verified.cause === 'key-unknown' ? invalid('key-unknown') : { kind: 'unavailable', retryAfter: seconds(5), cause: 'keys' }
+    return verified.cause === 'key-unknown'
+      ? invalid('key-unknown')
+      : { kind: 'unavailable', retryAfter: seconds(5), cause: 'keys', unspent: false }
   }
   if (verified.kind === 'invalid') return invalid(verified.check)
   const { payload: claims, algorithm } = verified

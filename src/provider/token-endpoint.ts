@@ -6,13 +6,12 @@ import type { Secret } from '../kernel/secret.ts'
 import { millis, seconds } from '../kernel/time.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
 import { checkAccessToken } from './access-token.ts'
-import { setTarget } from './authorize.ts'
+import { applicationParameters, refreshParameters } from './ask-parameters.ts'
 import type { Metadata } from './discovery.ts'
 import type { Exchange } from './fetch.ts'
 import { checkIdToken, concernsIdentity, lastingClaims } from './id-token.ts'
 import { decodeJwt } from './json.ts'
 import type { Room } from './room.ts'
-import { applicationScopes, refreshScopes } from './scopes.ts'
 import { denialOf } from './token-outcome.ts'
 import type { Spent } from './token-outcome.ts'
 import { accessTokenOf, parseTokenResponse } from './token-response.ts'
@@ -26,10 +25,7 @@ export const refresh = async (room: Room, refreshToken: Secret<'refresh-token'>,
   const ready = await prepare(room)
   if (ready.kind === 'unavailable') return ready
   const now = room.clock.now()
-  const parameters = new URLSearchParams()
-  setTarget(parameters, ask, room.client.profile)
-  const scopes = refreshScopes(ask, known.scopes ?? room.client.scopes.loginScopes, room.client.scopes)
-  if (scopes) parameters.set('scope', scopes.join(' '))
+  const parameters = refreshParameters(ask, known.scopes ?? room.client.scopes.loginScopes, room.client.scopes)
   const call = await room.call('refresh', ready.metadata, ready.budgetMs, (configuration) =>
     refreshTokenGrant(configuration, refreshToken.reveal(), parameters),
   )
@@ -67,10 +63,7 @@ export const application = async (room: Room, ask: Ask): Promise<TokenAnswer> =>
   const ready = await prepare(room)
   if (ready.kind === 'unavailable') return ready
   const now = room.clock.now()
-  const parameters = new URLSearchParams()
-  setTarget(parameters, ask, room.client.profile)
-  const scopes = applicationScopes(ask, room.client.profile)
-  if (scopes.length > 0) parameters.set('scope', scopes.join(' '))
+  const parameters = applicationParameters(ask, room.client.profile)
   const call = await room.call('client_credentials', ready.metadata, ready.budgetMs, (configuration) =>
     clientCredentialsGrant(configuration, parameters),
   )

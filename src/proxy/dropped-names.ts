@@ -3,8 +3,8 @@ const NAME = /^[a-z0-9-]+$/
 
 const names = (text: string): readonly string[] => text.trim().split(/\s+/)
 
-/** Belong to one connection or to the gateway (RFC 9110 §7.6.1), or would be read as an order to change method, path or host. */
-const DROPPED: ReadonlySet<string> = new Set(
+/** Belong to one connection or to the gateway (RFC 9110 §7.6.1), or would be read as an order to change method, path or host. `explain` lists them. */
+export const DROPPED: ReadonlySet<string> = new Set(
   names(`
   connection keep-alive te trailer transfer-encoding upgrade expect host http2-settings
   cookie cookie2 authorization forwarded x-csrf x-request-id traceparent tracestate
@@ -18,15 +18,15 @@ const DROPPED: ReadonlySet<string> = new Set(
 `),
 )
 
-/** What proxies and platforms in the field use to tell an upstream who is calling. */
-const DROPPED_FAMILIES = names(`
+/** What proxies and platforms in the field use to tell an upstream who is calling: names that begin so. */
+export const DROPPED_FAMILIES = names(`
   proxy- x-forwarded- x-auth- x-authenticated- x-ms-client-principal x-ms-token- x-user x-remote- remote- x-webauth- webauth-
   x-sallyport- sallyport- x-goog-iap- x-goog-authenticated- x-amzn-oidc- x-amzn-request-context cf-access- x-pomerium- x-vouch- x-authentik- x-credential- x-consumer-
   x-envoy- x-jwt- x-oidc- oidc- x-client-cert- x-ssl-client ssl-client- x-ssl-client- x-tls-client- x-impersonat impersonate- x-saml- shib- x-shib- x-okta- x-keycloak-
 `)
 
 /** gRPC-Web and some SDKs say here what they are, not who they act for. */
-const HARMLESS: ReadonlySet<string> = new Set(['x-user-agent'])
+export const HARMLESS: ReadonlySet<string> = new Set(['x-user-agent'])
 
 /** @param name lower case. True: never from the client to an upstream, whatever the route says. */
 export const isDropped = (name: string): boolean =>

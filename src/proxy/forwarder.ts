@@ -4,19 +4,15 @@ import type { Route } from '../domain/route.ts'
 import type { Agents } from './agents.ts'
 import type { ExchangeDeps, Forwarding, Lane } from './exchange.ts'
 import { Exchange, follow } from './exchange.ts'
+import type { HeaderDeps } from './header-rules.ts'
+import { inboundRules, outboundRules } from './header-rules.ts'
 import { BodyLimit, hasBody, requestFault } from './limits.ts'
-import { locationRewrite } from './location.ts'
 import { outboundHeaders } from './outbound-headers.ts'
 import type { TrustedProxies } from './trusted-proxies.ts'
 
-export interface ForwarderDeps extends ExchangeDeps {
+export interface ForwarderDeps extends ExchangeDeps, HeaderDeps {
   readonly agents: Agents
-  readonly publicUrl: URL
-  /** The gateway's own cookies, by name: never sent to an upstream, never set by one. */
-  readonly isOwnCookie: (name: string) => boolean
   readonly trustedProxies: TrustedProxies
-  /** On every proxied answer, lower-case names and values in turn, in place of the upstream's own (Strict-Transport-Security). */
-  readonly responseHeaders?: readonly string[]
 }
 
 export interface Forwarder {
@@ -114,30 +110,10 @@ const upstreamTarget = (route: Route, path: string): string => {
 
 const counted = (request: IncomingMessage, route: Route): BodyLimit => request.pipe(new BodyLimit(route.limits.bodyBytesMax))
 
-const compileLane = (deps: ForwarderDeps, route: Route, total: Lane['total']): Lane => {
-  const { publicUrl, isOwnCookie } = deps
-  const proto = publicUrl.protocol.slice(0, -1)
-  const port = publicUrl.port || (proto === 'https' ? '443' : '80')
-  const isStripped = route.path !== '' && route.upstreamPath !== route.path
-  return {
-    pool: deps.agents.poolFor(route),
-    inFlight: 0,
-    total,
-    outbound: {
-      only: route.headers.requestOnly && new Set(route.headers.requestOnly),
-      cookies: new Set(route.headers.requestCookies),
-      isOwnCookie,
-      forwardedTail: `;host="${publicUrl.host}";proto=${proto}`,
-      forwardedConstants: [
-        ...['x-forwarded-host', publicUrl.host, 'x-forwarded-proto', proto, 'x-forwarded-port', port],
-        ...(isStripped ? ['x-forwarded-prefix', route.path] : []),
-      ],
-    },
-    inbound: {
-      setCookie: new Set(route.headers.responseSetCookie),
-      isOwnCookie,
-      location: locationRewrite(route),
-      constants: deps.responseHeaders ?? [],
-    },
-  }
-}
+const compileLane = (deps: ForwarderDeps, route: Route, total: Lane['total']): Lane => ({
+  pool: deps.agents.poolFor(route),
+  inFlight: 0,
+  total,
+  outbound: outboundRules(route, deps),
+  inbound: inboundRules(route, deps),
+})

@@ -18,13 +18,16 @@ const CACHE_CONTROL = 4
 const SHARED_CACHE = 5
 const CLEAR_SITE_DATA = 6
 
+/** Of an upstream's answer: never to the browser. */
+export const DROPPED_ANSWERS: readonly string[] = (
+  'connection keep-alive proxy-connection te trailer transfer-encoding upgrade proxy-authenticate proxy-authorization proxy-authentication-info ' +
+  'authorization set-cookie2 x-request-id x-content-type-options alt-svc x-sendfile x-reproxy-url x-lighttpd-send-file'
+).split(' ')
+/** CORS is the gateway's business; x-accel-* would be obeyed by an nginx in front of us. */
+export const DROPPED_ANSWER_FAMILIES: readonly string[] = ['access-control-', 'x-accel-']
+
 const CODES: ReadonlyMap<string, number> = new Map([
-  ...(
-    'connection keep-alive proxy-connection te trailer transfer-encoding upgrade proxy-authenticate proxy-authorization proxy-authentication-info ' +
-    'authorization set-cookie2 x-request-id x-content-type-options alt-svc x-sendfile x-reproxy-url x-lighttpd-send-file'
-  )
-    .split(' ')
-    .map((name) => [name, DROP] as const),
+  ...DROPPED_ANSWERS.map((name) => [name, DROP] as const),
   ['set-cookie', SET_COOKIE],
   ['location', LOCATION],
   ['content-location', LOCATION],
@@ -33,9 +36,8 @@ const CODES: ReadonlyMap<string, number> = new Map([
   ...'age surrogate-control edge-control'.split(' ').map((name) => [name, SHARED_CACHE] as const),
 ])
 
-/** CORS is the gateway's business; x-accel-* would be obeyed by an nginx in front of us. */
 const familyOf = (name: string): number => {
-  if (name.startsWith('access-control-') || name.startsWith('x-accel-')) return DROP
+  for (const family of DROPPED_ANSWER_FAMILIES) if (name.startsWith(family)) return DROP
   return name.endsWith('cdn-cache-control') ? SHARED_CACHE : PASS
 }
 
