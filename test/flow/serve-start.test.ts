@@ -77,3 +77,27 @@ it.each<[string, () => Parts, number, string]>([
   expect(ended).toMatchObject({ code, err: expect.stringContaining(said) })
   expect(ended.err).not.toContain('    at ')
 })
+
+// npm starts a shell, the shell starts node: a shell that stays in between dies of the signal and leaves the gateway running.
+it('a signal to `npm run serve` stops the gateway', async () => {
+  const file = join(folder, 'npm.yaml')
+  const ops = await freePort()
+  writeFileSync(
+    file,
+    (await config({ rest: 'shutdown: { delay: 0s, grace: 1s }' })).replace(/ops: '127.0.0.1:\d+'/, `ops: '127.0.0.1:${ops}'`),
+  )
+  const { PATH, HOME } = process.env
+  const npm = spawn('npm', ['run', 'serve', '--', '--config', file], {
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+    stdio: 'ignore',
+    env: { PATH, HOME, SECRET: 's' },
+  })
+  const isAlive = (): Promise<boolean> =>
+    fetch(`http://127.0.0.1:${ops}/livez`).then(
+      (answer) => answer.ok,
+      () => false,
+    )
+  await expect.poll(isAlive, { timeout: 20_000 }).toBe(true)
+  npm.kill('SIGTERM')
+  await expect.poll(isAlive, { timeout: 10_000 }).toBe(false)
+}, 40_000)
