@@ -24,12 +24,14 @@ export interface Seen {
 }
 
 interface JarCookie {
+  readonly name: string
   readonly value: string
   readonly strict: boolean
+  readonly path: string
 }
 
 /**
- * A browser reduced to what decides a login: cookies by host name (ports are ignored, as browsers do), SameSite, redirects, `Refresh`, Fetch Metadata.
+ * A browser reduced to what decides a login: cookies by host name and path (ports are ignored, as browsers do), SameSite, redirects, `Refresh`, Fetch Metadata.
  * What real browsers do beyond that is tested with a real one in test/browser.
  */
 export class Browser {
@@ -39,10 +41,10 @@ export class Browser {
   readonly #jar = new Map<string, Map<string, JarCookie>>()
 
   cookies(host: string): ReadonlyMap<string, string> {
-    return new Map([...(this.#jar.get(host) ?? [])].map(([name, cookie]) => [name, cookie.value]))
+    return new Map([...this.#of(host).values()].map(({ name, value }) => [name, value]))
   }
   setCookie(host: string, name: string, value: string, strict = false): void {
-    this.#of(host).set(name, { value, strict })
+    this.#of(host).set(keyOf(name, '/'), { name, value, strict, path: '/' })
   }
   clearCookies(host: string): void {
     this.#jar.delete(host)
@@ -127,16 +129,17 @@ export class Browser {
   }
 
   async #exchange(url: URL, visit: Visit, withStrict: boolean): Promise<Answer> {
-    const cookie = [...this.#of(url.hostname)]
-      .filter(([, c]) => withStrict || !c.strict)
-      .map(([name, c]) => `${name}=${c.value}`)
+    const cookie = [...this.#of(url.hostname).values()]
+      .filter(({ strict, path }) => (withStrict || !strict) && isUnder(url.pathname, path))
+      .sort((a, b) => b.path.length - a.path.length)
+      .map(({ name, value }) => `${name}=${value}`)
       .join('; ')
     const answer = await exchange(url, {
       ...visit,
       port: this.through.get(url.origin) ?? visit.port,
       headers: { ...(cookie !== '' && { cookie }), ...visit.headers },
     })
-    for (const line of [answer.headers['set-cookie'] ?? []].flat()) this.#store(url.hostname, line)
+    for (const line of [answer.headers['set-cookie'] ?? []].flat()) this.#store(url, line)
     this.seen.push({
       url: url.href,
       status: answer.status,
@@ -146,15 +149,21 @@ export class Browser {
     return answer
   }
 
-  #store(host: string, line: string): void {
+  #store({ hostname, pathname }: URL, line: string): void {
     const [pair = '', ...attributes] = line.split(';').map((part) => part.trim())
     const name = pair.slice(0, pair.indexOf('='))
     const gone = attributes.some((a) => /^max-age=0$/i.test(a) || /^expires=thu, 01 jan 1970/i.test(a))
-    if (gone) this.#of(host).delete(name)
-    else
-      this.#of(host).set(name, { value: pair.slice(pair.indexOf('=') + 1), strict: attributes.some((a) => /^samesite=strict$/i.test(a)) })
+    const path = attributes.find((a) => /^path=\//i.test(a))?.slice(5) ?? pathname.slice(0, Math.max(1, pathname.lastIndexOf('/')))
+    const strict = attributes.some((a) => /^samesite=strict$/i.test(a))
+    if (gone) this.#of(hostname).delete(keyOf(name, path))
+    else this.#of(hostname).set(keyOf(name, path), { name, value: pair.slice(pair.indexOf('=') + 1), strict, path })
   }
 }
+
+const keyOf = (name: string, path: string): string => `${name};${path}`
+/** RFC 6265 §5.1.4. */
+const isUnder = (pathname: string, path: string): boolean =>
+  pathname === path || pathname.startsWith(path.endsWith('/') ? path : `${path}/`)
 
 const navigation = (site: string): Record<string, string> => ({
   accept: 'text/html,application/xhtml+xml',

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { ORDERS, RESOURCES, REPORTS, startDemoApis, type DemoApis } from '../../src/dev/apis.ts'
+import { ORDERS, RESOURCES, startDemoApis, type DemoApis } from '../../src/dev/apis.ts'
 import type { Answer, Browser } from './browser.ts'
 import { freePlaces, startGateways, type Gateways, type GatewaySettings } from './gateways.ts'
 import { startProviderProcess, type ProviderProcess } from './processes.ts'
@@ -7,7 +7,7 @@ import { startProviderProcess, type ProviderProcess } from './processes.ts'
 export interface WorldOptions extends GatewaySettings {
   readonly replicas?: number
   readonly accessTokenSeconds?: number
-  /** YAML lines of routes beside the two of the demo, indented by two. */
+  /** YAML lines of routes beside these two, indented by two. */
   readonly routes?: readonly string[]
 }
 
@@ -19,7 +19,7 @@ export interface World extends Gateways {
 
 const CLIENT_ID = 'sallyport-test'
 
-/** The whole gateway as users run it: real processes, the embedded provider as a third, two APIs. One public URL per replica, one redirect URI. */
+/** The whole gateway as users run it: real processes, the embedded provider as a third, its APIs: one called as the user and as the application. One public URL per replica, one redirect URI. */
 export const createWorld = async (options: WorldOptions = {}): Promise<World> => {
   const clientSecret = randomBytes(32).toString('base64url')
   const places = await freePlaces(options.replicas ?? 1)
@@ -44,8 +44,8 @@ export const createWorld = async (options: WorldOptions = {}): Promise<World> =>
       `    upstream: ${apis.orders.url}`,
       `    token: { principal: user, audience: '${ORDERS}', scopes: [orders.read, orders.write] }`,
       '  - path: /api/reports',
-      `    upstream: ${apis.reports.url}`,
-      `    token: { principal: app, audience: '${REPORTS}', scopes: [reports.read] }`,
+      `    upstream: ${apis.orders.url}`,
+      `    token: { principal: app, audience: '${ORDERS}', scopes: [orders.read] }`,
       '    allow: signed_in',
       ...(options.routes ?? []),
     ],
@@ -56,14 +56,14 @@ export const createWorld = async (options: WorldOptions = {}): Promise<World> =>
     apis,
     clientSecret,
     stop: async () => {
-      await Promise.all([fleet.stop(), provider.stop(), apis.orders.stop(), apis.reports.stop()])
+      await Promise.all([fleet, provider, apis.orders, apis.customers, apis.inventory].map((part) => part.stop()))
     },
   }
 }
 
 /** As far as the provider's page that asks who it is. */
-export const startSignIn = (browser: Browser, gatewayUrl: string, returnTo = '/', extra = ''): Promise<Answer> =>
-  browser.navigate(`${gatewayUrl}/bff/login?return_to=${encodeURIComponent(returnTo)}${extra}`, { from: new URL(gatewayUrl) })
+export const startSignIn = (browser: Browser, gatewayUrl: string, returnTo = '/'): Promise<Answer> =>
+  browser.navigate(`${gatewayUrl}/bff/login?return_to=${encodeURIComponent(returnTo)}`, { from: new URL(gatewayUrl) })
 
 /** The choice on that page, and back through the callback until `until`. */
 export const chooseUser = (browser: Browser, page: URL, user: string, until: (answer: Answer) => boolean): Promise<Answer> =>
