@@ -18,5 +18,6 @@ export const createAgent = ({ caFile, timeoutMs }: { readonly caFile: string | u
     pipelining: 0,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
-    connect: { timeout: timeoutMs, ...(caFile !== undefined && { ca: readFileSync(caFile, 'utf8') }) },
+    // Said, because undici leaves it to NODE_TLS_REJECT_UNAUTHORIZED otherwise.
+    connect: { timeout: timeoutMs, rejectUnauthorized: true, ...(caFile !== undefined && { ca: readFileSync(caFile, 'utf8') }) },
   })

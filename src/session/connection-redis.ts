@@ -48,7 +48,7 @@ const FAIL_FAST = {
   // A link that died without a word: a heartbeat is always under way, so silence this long means nobody is there.
   socketTimeout: 3_000,
   // A demoted primary answers READONLY: connect anew, to whoever the name leads to now. Not resent.
-  reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+  reconnectOnError: (error: Error) => causeOf(error) === 'readonly',
 } as const satisfies RedisOptions
 
 /** A client of ioredis as this room uses it: one that says nothing on the console and takes file contents as they are at each connection. */
@@ -67,7 +67,12 @@ export const openClient = (
     ...(settings.username !== undefined && { username: settings.username }),
     ...(settings.password !== undefined && { password: settings.password.reveal() }),
     ...(url.protocol === 'rediss:' && {
-      tls: { servername: settings.serverName ?? host, ...(settings.caFile !== undefined && { ca: readFileSync(settings.caFile) }) },
+      // Said, because Node leaves it to NODE_TLS_REJECT_UNAUTHORIZED otherwise.
+      tls: {
+        rejectUnauthorized: true,
+        servername: settings.serverName ?? host,
+        ...(settings.caFile !== undefined && { ca: readFileSync(settings.caFile) }),
+      },
     }),
     retryStrategy: (times) => {
       readPassword(client, settings, log)

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Agent } from 'undici'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { millis } from '../../../src/kernel/time.ts'
 import { askFor, providerRoom } from '../../harness/provider-room.ts'
 import { selfSigned } from '../../harness/self-signed.ts'
@@ -52,6 +52,16 @@ it.each([
   expect(answer.kind).toBe(kind)
   if (answer.kind === 'unavailable') expect([answer.sent, paths]).toEqual(['not-sent', []])
   await room.provider.close()
+})
+
+it('the environment cannot switch verification off', async () => {
+  vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+  paths.length = 0
+  const room = providerRoom(issuer, { insecureAllowHttp: false, caFile: join(dir, 'other.pem') })
+  expect(await room.provider.application(ASK)).toMatchObject({ kind: 'unavailable', sent: 'not-sent' })
+  expect(paths).toEqual([])
+  await room.provider.close()
+  vi.unstubAllEnvs()
 })
 
 // The race: our timeout passes while TLS is still being spoken, the caller is told `not-sent`, takes its mark back, and then the connection comes up.
