@@ -18,9 +18,12 @@ const BY_START: readonly (readonly [string, StoreCause])[] = [
   ['OOM', 'memory'],
 ]
 
+/** Before version 7, Redis wraps what a command inside a script answers: `ERR Error running script (call to f_…): @user_script:4: @user_script: 4: -READONLY …`. */
+const IN_SCRIPT = /^ERR Error running script [^]*?: -(?=[A-Z])/
+
 export const causeOf = (error: unknown): StoreCause => {
   if (!(error instanceof Error)) return 'other'
-  const { message } = error
+  const message = error.message.replace(IN_SCRIPT, '')
   const known = BY_START.find(([start]) => message.startsWith(start))
   if (known) return known[1]
   if (error.name === 'MaxRetriesPerRequestError') return 'closed'

@@ -47,21 +47,27 @@ describe('keys', () => {
 
 describe('an error of the client', () => {
   const coded = (message: string, code: string): Error => Object.assign(new Error(message), { code })
+  /** Redis 6.2 wraps what a command inside a script answers. */
+  const inScriptOf6 = (line: number, message: string): Error =>
+    new Error(`ERR Error running script (call to f_${'0'.repeat(40)}): @user_script:${line}: @user_script: ${line}: ${message}`)
   it.each`
-    error                                                                 | cause
-    ${new Error('Command timed out')}                                     | ${'timeout'}
-    ${new Error('Connection is closed.')}                                 | ${'closed'}
-    ${new Error("Stream isn't writeable and enableOfflineQueue …")}       | ${'closed'}
-    ${coded('connect ECONNREFUSED 127.0.0.1:1', 'ECONNREFUSED')}          | ${'closed'}
-    ${coded('getaddrinfo ENOTFOUND redis', 'ENOTFOUND')}                  | ${'closed'}
-    ${coded('self-signed certificate', 'DEPTH_ZERO_SELF_SIGNED_CERT')}    | ${'tls'}
-    ${new Error('LOADING Redis is loading the dataset in memory')}        | ${'loading'}
-    ${new Error('READONLY You can’t write against a read only replica.')} | ${'readonly'}
-    ${new Error('NOPERM this user has no permissions')}                   | ${'denied'}
-    ${new Error('WRONGPASS invalid username-password pair')}              | ${'denied'}
-    ${new Error('OOM command not allowed')}                               | ${'memory'}
-    ${new Error('something with CANARY in it')}                           | ${'other'}
-    ${'a string'}                                                         | ${'other'}
+    error                                                                          | cause
+    ${new Error('Command timed out')}                                              | ${'timeout'}
+    ${new Error('Connection is closed.')}                                          | ${'closed'}
+    ${new Error("Stream isn't writeable and enableOfflineQueue …")}                | ${'closed'}
+    ${coded('connect ECONNREFUSED 127.0.0.1:1', 'ECONNREFUSED')}                   | ${'closed'}
+    ${coded('getaddrinfo ENOTFOUND redis', 'ENOTFOUND')}                           | ${'closed'}
+    ${coded('self-signed certificate', 'DEPTH_ZERO_SELF_SIGNED_CERT')}             | ${'tls'}
+    ${new Error('LOADING Redis is loading the dataset in memory')}                 | ${'loading'}
+    ${new Error('READONLY You can’t write against a read only replica.')}          | ${'readonly'}
+    ${new Error('NOPERM this user has no permissions')}                            | ${'denied'}
+    ${new Error('WRONGPASS invalid username-password pair')}                       | ${'denied'}
+    ${new Error('OOM command not allowed')}                                        | ${'memory'}
+    ${inScriptOf6(1, '-READONLY You can’t write against a read only replica.')}    | ${'readonly'}
+    ${inScriptOf6(17, "-OOM command not allowed when used memory > 'maxmemory'.")} | ${'memory'}
+    ${inScriptOf6(4, 'attempt to index a nil value')}                              | ${'other'}
+    ${new Error('something with CANARY in it')}                                    | ${'other'}
+    ${'a string'}                                                                  | ${'other'}
   `('$error is $cause, and nothing else is said of it', ({ error, cause }) => {
     expect(causeOf(error)).toBe(cause)
   })
