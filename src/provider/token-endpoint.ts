@@ -32,6 +32,7 @@ export const refresh = async (room: Room, refreshToken: Secret<'refresh-token'>,
   if (call.exchange.kind === 'failed' || call.exchange.status !== 200) return denied(room, call.exchange, 'refresh-token', now)
 
   const response = parseTokenResponse(call.exchange, now)
+  if (response.isSuccessorUnread) return { kind: 'unavailable', sent: 'unknown', retryAfter: seconds(5), cause: 'response' }
   // The same token again is no rotation: there is nothing new to store.
   const rotated = response.refreshToken?.equals(refreshToken) ? undefined : response.refreshToken
   const violation = (concerns: Violation['concerns'], check: string): Violation => ({

@@ -19,6 +19,8 @@ export type ResponseCheck = 'response' | 'access-token' | 'token-type' | 'expire
 export interface TokenResponse {
   /** Whatever else is wrong with the answer: the old refresh token may be spent, so its successor must not be lost with it. */
   readonly refreshToken: Secret<'refresh-token'> | undefined
+  /** There may be, or is, a successor that we cannot read: what was spent is lost or not, and nobody can tell. */
+  readonly isSuccessorUnread: boolean
   readonly parsed: { readonly kind: 'tokens'; readonly tokens: TokenSet } | { readonly kind: 'bad'; readonly check: ResponseCheck }
 }
 
@@ -35,10 +37,11 @@ const DAY_SECONDS = 24 * 3600
 /** RFC 6749 §5.1. @param now when the request was made: lifetimes count from before it */
 export const parseTokenResponse = (answer: Extract<Exchange, { kind: 'answered' }>, now: Instant): TokenResponse => {
   const body = isJsonType(answer.contentType) ? parseObject(answer.body) : undefined
-  if (!body) return { refreshToken: undefined, parsed: bad('response') }
+  if (!body) return { refreshToken: undefined, isSuccessorUnread: true, parsed: bad('response') }
   const refresh = stringOf(body, 'refresh_token')
   const refreshToken = refresh !== undefined && REFRESH_TOKEN.test(refresh) ? Secret.of('refresh-token', refresh) : undefined
-  return { refreshToken, parsed: parseTokens(body, refreshToken !== undefined, now) }
+  const isSuccessorUnread = refreshToken === undefined && body['refresh_token'] !== undefined
+  return { refreshToken, isSuccessorUnread, parsed: parseTokens(body, refreshToken !== undefined, now) }
 }
 
 const bad = (check: ResponseCheck): { readonly kind: 'bad'; readonly check: ResponseCheck } => ({ kind: 'bad', check })

@@ -220,8 +220,21 @@ describe('answers that are no answers sign nobody out', () => {
     hostile.script.token = script
     expect(await refresh()).toMatchObject({ kind: 'unavailable', sent, cause })
   })
-  it('a 200 that is HTML yields no token and loses none silently', async () => {
-    hostile.script.token = () => ({ headers: { 'content-type': 'text/html' }, body: '<h1>welcome</h1>' })
-    expect(await refresh()).toMatchObject({ kind: 'violation', concerns: 'audience', check: 'response' })
+  // A rotation may be in it. Taken for "not rotated", the old token would be sent again as if nothing were known of it, and a strict provider ends the family.
+  it.each<[string, Script]>([
+    ['is HTML', () => ({ headers: { 'content-type': 'text/html' }, body: '<h1>welcome</h1>' })],
+    ['is cut JSON', () => ({ headers: { 'content-type': 'application/json' }, body: '{"access_token":"a","refresh_token":"canary' })],
+    [
+      'holds a refresh token that cannot be stored',
+      () => ({ body: { access_token: 'a', token_type: 'Bearer', refresh_token: 'canary\n' } }),
+    ],
+    ['holds a refresh token that is no string, beside a broken access token', () => ({ body: { access_token: 1, refresh_token: [] } })],
+  ])('a 200 that %s leaves it unknown whether the refresh token is spent', async (_name, script) => {
+    hostile.script.token = script
+    expect(await refresh()).toMatchObject({ kind: 'unavailable', sent: 'unknown', cause: 'response' })
+  })
+  it('a 200 without a refresh token keeps the old one, whatever else is wrong with it', async () => {
+    hostile.script.token = () => ({ body: { access_token: 'a', token_type: 'DPoP' } })
+    expect(await refresh()).toMatchObject({ kind: 'violation', concerns: 'audience', check: 'token-type', refreshToken: undefined })
   })
 })
