@@ -5,6 +5,7 @@ import { ENDPOINTS } from '../contract/paths.ts'
 import type { Route } from '../domain/route.ts'
 import type { EdgeContext } from '../edge/edge-context.ts'
 import type { Frontend } from '../edge/frontend-routes.ts'
+import { createLoginRate } from '../edge/guard-rate.ts'
 import { createPublicServer } from '../edge/server.ts'
 import { endStreamsWithSessions } from '../edge/session-streams.ts'
 import { createBackground } from '../flows/background.ts'
@@ -25,15 +26,11 @@ import { createForwarder } from '../proxy/forwarder.ts'
 import { trustedProxies } from '../proxy/trusted-proxies.ts'
 import { sessionCookieJar } from '../session/cookie.ts'
 import { frontendRoute } from './frontend-route.ts'
+import { headerDeps } from './header-deps.ts'
 import { APP, type Rooms } from './rooms.ts'
 import type { Telemetry } from './telemetry.ts'
 
 export type PublicEdge = Awaited<ReturnType<typeof wirePublicEdge>>
-
-/** Every cookie of the gateway begins so, on every port: none ever reaches an upstream, none is ever set by one. */
-const OWN_COOKIES = '__host-http-sallyport'
-/** RFC 6797; on proxied answers too, in place of the upstream's own. */
-const HSTS = ['strict-transport-security', 'max-age=31536000; includeSubDomains']
 
 /** The flows over the rooms, and the public listener over the flows. Listens when `start` says so. */
 export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, rooms: Rooms, clock: Clock, isDraining: () => boolean) => {
@@ -64,7 +61,8 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   const toPath = (raw: string | undefined): string => returnTo(raw, publicUrl, basePath)
   const shared = { app: APP, provider, attempts, store, once, audit, metrics, clock, background, ask: asks[0] }
   const scopes = [...new Set([...settings.providers.default.scopes, ...asks.flatMap((ask) => ask.scopes)])]
-  const loginDeps = { ...shared, returnTo: toPath, scopes }
+  const rate = createLoginRate({ ...settings.login.rate, clock, log })
+  const loginDeps = { ...shared, returnTo: toPath, scopes, rate }
   const continuation = createLogoutContinue({ app: APP, once, sealer })
 
   // 2. Proxy. Asking for every pool now reads the CA files: a missing one is found at the start.
@@ -72,9 +70,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   const open = connections(clock)
   const forwarder = createForwarder({
     agents: pools,
-    publicUrl,
-    isOwnCookie: (name) => name.toLowerCase().startsWith(OWN_COOKIES),
-    ...(https && { responseHeaders: HSTS }),
+    ...headerDeps(publicUrl),
     trustedProxies: proxies,
     accessLog: access,
     log,
