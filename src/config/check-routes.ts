@@ -5,9 +5,9 @@ import { routeName } from './build-routes.ts'
 
 type RouteInput = Parsed['routes'][number]
 /** Fixed by spec §2; beside `base_path` the gateway answers these itself. */
-const WELL_KNOWN = '/.well-known/sallyport'
+export const WELL_KNOWN = '/.well-known/sallyport'
 
-const isBelow = (path: string, prefix: string): boolean => path === prefix || prefix === '/' || path.startsWith(`${prefix}/`)
+export const isBelow = (path: string, prefix: string): boolean => path === prefix || prefix === '/' || path.startsWith(`${prefix}/`)
 
 /** No path may belong to two: nested prefixes are plain (the longest wins), everything that is equal to a careless reader is not. */
 export const checkRoutes = (parsed: Parsed, report: Report): void => {
@@ -33,6 +33,9 @@ export const checkRoutes = (parsed: Parsed, report: Report): void => {
         also: ['routes', namesake, routes[namesake]?.name === undefined ? 'path' : 'name'],
       })
     checkToken(route, i, report)
+    for (const name of ['ca_file', 'server_name'] as const)
+      if (route.upstream.protocol === 'http:' && route.tls[name] !== undefined)
+        report({ code: 'config.tls-unused', path: ['routes', i, 'tls', name] })
     if (route.allow !== undefined) checkAllow(route.allow, ['routes', i, 'allow'], report)
   }
   if (frontend && (frontend.dir === undefined) === (frontend.upstream === undefined))

@@ -1,4 +1,4 @@
-import { checkRoutes } from './check-routes.ts'
+import { checkRoutes, isBelow, WELL_KNOWN } from './check-routes.ts'
 import type { Report } from './report.ts'
 import type { Parsed } from './schema.ts'
 import { isLoopback, type ListenAddress } from './setting.ts'
@@ -17,7 +17,7 @@ const shareAddress = (a: ListenAddress, b: ListenAddress): boolean => {
   return a.port !== 0 && a.port === b.port && (a.host === b.host || anywhere(a.host) || anywhere(b.host))
 }
 
-const checkListen = ({ listen }: Parsed, report: Report): void => {
+const checkListen = ({ listen, base_path }: Parsed, report: Report): void => {
   const listeners = (['public', 'ops', 'admin'] as const).flatMap((name) => {
     const address = listen[name]
     return address === 'off' ? [] : [{ name, address }]
@@ -32,6 +32,8 @@ const checkListen = ({ listen }: Parsed, report: Report): void => {
         reason: `the listeners ${first.name} and ${later.name} share an address`,
       })
   }
+  if (isBelow(WELL_KNOWN, base_path) || isBelow(base_path, WELL_KNOWN))
+    report({ code: 'config.base-path-invalid', path: ['base_path'], reason: `base_path and ${WELL_KNOWN} would claim the same paths` })
   for (const [i, network] of listen.trusted_proxies.entries())
     if (network.endsWith('/0')) report({ code: 'config.proxies-everyone', path: ['listen', 'trusted_proxies', i] })
 }
@@ -50,6 +52,7 @@ const checkProvider = ({ provider }: Parsed, report: Report): void => {
   const issuer = provider.issuer === undefined ? undefined : new URL(provider.issuer)
   if (issuer?.protocol === 'http:' && !(provider.insecure_allow_http && isLoopback(issuer.hostname)))
     report({ code: 'config.issuer-insecure', path: ['provider', 'issuer'] })
+  if (issuer?.protocol === 'http:' && provider.ca_file !== undefined) report({ code: 'config.tls-unused', path: ['provider', 'ca_file'] })
   if (provider.insecure_allow_http)
     report({ code: 'config.insecure-setting', path: ['provider', 'insecure_allow_http'], reason: 'insecure_allow_http is on' })
   if (provider.profile === 'entra' && provider.rotation === 'strict')
@@ -72,6 +75,9 @@ const checkSession = ({ session, public_url }: Parsed, report: Report): void => 
   if (session.keys_dir === undefined) report({ code: 'config.keys-dir-absent', path: ['session', 'store', 'redis'], onKey: true })
   const passwords = [redis.password, redis.password_file, redis.url.password || undefined].filter((value) => value !== undefined)
   if (passwords.length > 1) report({ code: 'config.redis-password-choice', path: ['session', 'store', 'redis'], onKey: true })
+  for (const name of ['ca_file', 'server_name'] as const)
+    if (redis.url.protocol === 'redis:' && redis[name] !== undefined)
+      report({ code: 'config.tls-unused', path: ['session', 'store', 'redis', name] })
   if (redis.url.protocol === 'redis:' && !isLoopback(redis.url.hostname))
     report({ code: 'config.redis-without-tls', path: ['session', 'store', 'redis', 'url'] })
 }

@@ -62,6 +62,10 @@ export const CONFIG_CODES = {
     'trusted_proxies names everybody, so that any caller can choose its own address.',
     'Name the networks of your ingress only.',
   ),
+  'config.tls-unused': refused(
+    'A setting for the verification of TLS belongs to a connection without TLS.',
+    'Write `https://` (`rediss://`), or remove the setting.',
+  ),
   // Provider
   'config.issuer-choice': refused('The provider needs exactly one of `issuer` and `tenant`.', 'Keep the one that your profile uses.'),
   'config.issuer-insecure': refused(
