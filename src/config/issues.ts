@@ -48,7 +48,9 @@ const remarkOf = (issue: Issue, base: SettingPath, data: unknown): readonly Rema
     case 'invalid_union':
       return unionRemarks(issue, path, data)
     case 'invalid_type':
-      return [valueAt(data, path) === undefined ? missing(path) : wrongType(path)]
+      return [
+        valueAt(data, path) === undefined ? missing(path) : wrongType(path, issue.expected === 'string' && isBare(valueAt(data, path))),
+      ]
     case 'invalid_value':
       return [valueAt(data, path) === undefined ? missing(path) : wrongValue(path, valueAt(data, path))]
     case 'too_small':
@@ -124,7 +126,10 @@ const missing = (path: SettingPath): Remark => {
   }
 }
 
-const wrongType = (path: SettingPath): Remark => {
+/** `client_id: 7` and `name: yes` are a number and a truth value to YAML. */
+const isBare = (value: unknown): boolean => typeof value === 'number' || typeof value === 'boolean'
+
+const wrongType = (path: SettingPath, needsQuotes = false): Remark => {
   const known = knownAt(path)
   const expects =
     known?.expects ??
@@ -135,7 +140,12 @@ const wrongType = (path: SettingPath): Remark => {
         : known?.scalar
           ? 'a single value'
           : 'a list')
-  return { code: 'config.value-type', path, reason: `\`${shortName(path)}\` has the wrong type`, fix: `Expected: ${expects}.` }
+  return {
+    code: 'config.value-type',
+    path,
+    reason: `\`${shortName(path)}\` has the wrong type`,
+    fix: `Expected: ${expects}${needsQuotes ? ', in quotes' : ''}.`,
+  }
 }
 
 const wrongValue = (path: SettingPath, value: unknown): Remark => {

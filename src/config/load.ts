@@ -89,9 +89,11 @@ const validate = (tree: Tree, report: Report): Parsed | undefined => {
   return settingsSchema.safeParse(data).data
 }
 
-/** A fix may quote the value it corrects; what came through a reference is never repeated. */
+/** A fix may quote the value it corrects (one of the wrong type has none); what came through a reference is never repeated. */
 const withoutEcho = ({ fix, ...rest }: Remark, tree: Tree): Remark =>
-  fix === undefined || (tree.entries.get(pathText(rest.path))?.references.length ?? 0) > 0 ? rest : { ...rest, fix }
+  fix === undefined || (rest.code !== 'config.value-type' && (tree.entries.get(pathText(rest.path))?.references.length ?? 0) > 0)
+    ? rest
+    : { ...rest, fix }
 
 const inOrder = (findings: readonly Finding[]): readonly Finding[] =>
   findings.toSorted((a, b) => a.place.line - b.place.line || a.place.column - b.place.column)

@@ -65,6 +65,9 @@ export const bytes = (min = 0, max = 2 ** 40) => quantity('a size such as 64KiB,
 export const count = (min: number, max: number) =>
   quantity(`a whole number from ${min} to ${max}`, (value) => (/^\d{1,12}$/.test(value) ? Number(value) : undefined), min, max)
 
+/** A reference yields text, and a text is not taken for a decision. */
+export const flag = () => z.boolean().meta({ 'x-expects': 'true or false, written out and without quotes' })
+
 /** Any text without control characters. */
 export const plainText = (expects = 'a text', longest = 512) =>
   text<string>(expects, (value) =>

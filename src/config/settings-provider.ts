@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { duration, filePath, plainText, refuseUrl, scopeName, setting, text } from './setting.ts'
+import { duration, filePath, flag, plainText, refuseUrl, scopeName, setting, text } from './setting.ts'
 
 const clientAuthEntry = z.strictObject({
   certificate_dir: setting(filePath().optional(), {
@@ -63,5 +63,5 @@ export const providerSettings = z.strictObject({
   }),
   ca_file: setting(filePath().optional(), { doc: 'PEM bundle to verify the provider with, instead of the system’s.' }),
   timeout: setting(duration(100, 60_000).prefault('5s'), { doc: 'The longest one call to the provider may take.' }),
-  insecure_allow_http: setting(z.boolean().prefault(false), { doc: 'Allows an http issuer on loopback, for development.' }),
+  insecure_allow_http: setting(flag().prefault(false), { doc: 'Allows an http issuer on loopback, for development.' }),
 })

@@ -6,6 +6,7 @@ import {
   count,
   duration,
   filePath,
+  flag,
   headerName,
   httpUrl,
   plainText,
@@ -79,7 +80,7 @@ const routeSettings = z.strictObject({
     doc: 'The API. A path here is put in front of the forwarded one.',
     example: 'http://orders:8080',
   }),
-  strip_prefix: setting(z.boolean().prefault(false), { doc: 'Forward without `path`.' }),
+  strip_prefix: setting(flag().prefault(false), { doc: 'Forward without `path`.' }),
   methods: setting(z.array(z.enum(METHODS)).min(1).max(METHODS.length).prefault(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']), {
     doc: 'Others are answered 405.',
   }),

@@ -78,7 +78,16 @@ export const FILE_CASES: readonly Case[] = [
     'frontend',
     'Expected: a mapping of dir, upstream',
   ),
-  c('config.value-type', 'a number for a name', good({ client_id: '  client_id: 7' }), '4:14', '7', 'Expected: the client id.'),
+  c(
+    'config.value-type',
+    'a reference for a decision',
+    good({ client_auth: '  client_auth: [{ client_secret_file: /s }]\n  insecure_allow_http: ${env:X}' }),
+    '6:24',
+    '${env:X}',
+    'true or false',
+    { from: { env: { X: 'true' } } },
+  ),
+  c('config.value-type', 'a number for a name', good({ client_id: '  client_id: 7' }), '4:14', '7', 'Expected: the client id, in quotes.'),
   c(
     'config.value-type',
     'a list for a duration',
