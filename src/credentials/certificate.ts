@@ -1,8 +1,9 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import type { AssertionAlgorithm, CertificateCredential } from '../domain/credential.ts'
+import type { CertificateCredential } from '../domain/credential.ts'
 import { instant } from '../kernel/time.ts'
 import type { Instant } from '../kernel/time.ts'
+import { algorithmOf } from './private-key.ts'
 
 /** Why a pair is not used; a closed set, for logs. */
 export type PairFault =
@@ -41,21 +42,6 @@ export const judgePair = (certificatePem: string, keyPem: string, file: string, 
 /** Of several usable pairs the newest: latest start, then latest end. */
 export const newest = (credentials: readonly CertificateCredential[]): CertificateCredential | undefined =>
   credentials.toSorted((a, b) => b.notBefore - a.notBefore || b.notAfter - a.notAfter || a.thumbprint.localeCompare(b.thumbprint))[0]
-
-/** ASVS 5.0 §11.2.3, FAPI 2.0 §5.4: no RSA key below 2048 bits. */
-const algorithmOf = (key: KeyObject): AssertionAlgorithm | 'weak' | 'unsupported' => {
-  const details = key.asymmetricKeyDetails
-  switch (key.asymmetricKeyType) {
-    case 'rsa':
-      return (details?.modulusLength ?? 0) >= 2048 ? 'PS256' : 'weak'
-    case 'ec':
-      return details?.namedCurve === 'prime256v1' ? 'ES256' : 'unsupported'
-    case 'ed25519':
-      return 'EdDSA'
-    default:
-      return 'unsupported'
-  }
-}
 
 // What Node says about a broken PEM can quote it: the reason stops here.
 const readCertificate = (pem: string): X509Certificate | undefined => {

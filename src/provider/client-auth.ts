@@ -1,7 +1,7 @@
 import type { webcrypto } from 'node:crypto'
 import { ClientSecretBasic, ClientSecretPost, modifyAssertion, PrivateKeyJwt } from 'openid-client'
 import type { ClientAuth } from 'openid-client'
-import type { AssertionAlgorithm, CertificateCredential, Credential, CredentialSource } from '../domain/credential.ts'
+import type { AssertionAlgorithm, CertificateCredential, Credential, CredentialSource, JwkCredential } from '../domain/credential.ts'
 import { assertNever } from '../kernel/assert.ts'
 import type { ProfileTraits } from './profiles.ts'
 
@@ -18,13 +18,20 @@ export const clientAuth =
   }
 
 const authOf = (credential: Credential, traits: ProfileTraits, tokenEndpoint: URL): ClientAuth => {
+  const audience = traits.assertionAudience === 'token-endpoint' ? tokenEndpoint.href : undefined
   switch (credential.kind) {
     case 'secret':
       return credential.method === 'client_secret_basic'
         ? ClientSecretBasic(credential.secret.reveal())
         : ClientSecretPost(credential.secret.reveal())
     case 'certificate':
-      return assertionAuth(credential, traits, tokenEndpoint)
+      return assertionAuth(
+        credential,
+        traits.assertionKey === 'kid' ? { kid: credential.thumbprint } : { 'x5t#S256': credential.thumbprint },
+        audience,
+      )
+    case 'jwk':
+      return assertionAuth(credential, { kid: credential.kid }, audience)
     default:
       return assertNever(credential)
   }
@@ -34,26 +41,32 @@ const IMPORT: Readonly<Record<AssertionAlgorithm, Parameters<CertificateCredenti
   PS256: { name: 'RSA-PSS', hash: 'SHA-256' },
   ES256: { name: 'ECDSA', namedCurve: 'P-256' },
   EdDSA: { name: 'Ed25519' },
+  RS256: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
 }
 /** One import per key object, kept as long as that is. */
 const imported = new WeakMap<CertificateCredential['privateKey'], webcrypto.CryptoKey>()
 
-/** RFC 7523 §3: one audience as a string, a fresh `jti` and 60 s of life each time (both openid-client's defaults). */
-const assertionAuth = (credential: CertificateCredential, traits: ProfileTraits, tokenEndpoint: URL): ClientAuth => {
-  let key = imported.get(credential.privateKey)
+/**
+ * RFC 7523 §3: one audience as a string, a fresh `jti` and 60 s of life each time (both openid-client's defaults).
+ * @param name how the header names the key
+ * @param audience undefined: the issuer
+ */
+const assertionAuth = (
+  { privateKey, algorithm }: CertificateCredential | JwkCredential,
+  name: Readonly<Record<string, string>>,
+  audience: string | undefined,
+): ClientAuth => {
+  let key = imported.get(privateKey)
   if (!key) {
-    key = credential.privateKey.toCryptoKey(IMPORT[credential.algorithm], false, ['sign'])
-    imported.set(credential.privateKey, key)
+    key = privateKey.toCryptoKey(IMPORT[algorithm], false, ['sign'])
+    imported.set(privateKey, key)
   }
-  return PrivateKeyJwt(traits.assertionKey === 'kid' ? { key, kid: credential.thumbprint } : key, {
+  return PrivateKeyJwt(key, {
     [modifyAssertion]: (header, payload) => {
       header['typ'] = 'JWT'
-      header['alg'] = credential.algorithm // openid-client says Ed25519 (RFC 9864), which few providers know yet
-      if (traits.assertionKey === 'x5t#S256') {
-        delete header['kid']
-        header['x5t#S256'] = credential.thumbprint
-      }
-      if (traits.assertionAudience === 'token-endpoint') payload['aud'] = tokenEndpoint.href
+      header['alg'] = algorithm // openid-client says Ed25519 (RFC 9864), which few providers know yet
+      for (const [member, value] of Object.entries(name)) header[member] = value
+      if (audience !== undefined) payload['aud'] = audience
     },
   })
 }
