@@ -5,6 +5,7 @@ import { createBroker } from '../broker/broker.ts'
 import type { ProviderSettings, RedisSettings, Settings } from '../config/settings.ts'
 import { ENDPOINTS } from '../contract/paths.ts'
 import { secretFileSource } from '../credentials/source-secret-file.ts'
+import { startJwkFileSource } from '../credentials/source-jwk-file.ts'
 import { startFileSource } from '../credentials/source-file.ts'
 import { firstOf, secretSource } from '../credentials/source-secret.ts'
 import { ephemeralKeyring } from '../crypto/keyring.ts'
@@ -12,6 +13,7 @@ import { openKeyringFiles } from '../crypto/keyring-file.ts'
 import { createSealer } from '../crypto/seal.ts'
 import type { CredentialSource } from '../domain/credential.ts'
 import type { SessionStore } from '../domain/session-store.ts'
+import { assertNever } from '../kernel/assert.ts'
 import type { Clock } from '../kernel/time.ts'
 import { profileOf } from '../provider/profiles.ts'
 import { createProvider } from '../provider/provider.ts'
@@ -86,6 +88,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     postLogoutRedirectUri: endpointUrl(settings, 'logoutCallback'),
     scopes: configured.scopes,
     userAsks: asks,
+    par: configured.par,
     timeoutMs: configured.timeoutMs,
     insecureAllowHttp: configured.insecureAllowHttpIssuer,
     caFile: configured.caFile,
@@ -136,6 +139,19 @@ const connectionTo = ({ tls, host, port, database, ...rest }: RedisSettings) => 
 const endpointUrl = (settings: Settings, endpoint: 'callback' | 'logoutCallback'): string =>
   `${settings.publicUrl.origin}${settings.basePath}${ENDPOINTS[endpoint]}`
 
+const watchedSource = (auth: Exclude<ProviderSettings['clientAuth'][number], { kind: 'secret' }>, clock: Clock, log: Telemetry['log']) => {
+  switch (auth.kind) {
+    case 'certificate-dir':
+      return startFileSource({ dir: auth.dir, clock, log })
+    case 'jwk-file':
+      return startJwkFileSource({ file: auth.file, clock, log })
+    case 'secret-file':
+      return secretFileSource({ file: auth.file, method: auth.method, clock, log })
+    default:
+      return assertNever(auth)
+  }
+}
+
 /** In the order of `client_auth`. */
 const credentialSources = async (
   { clientAuth }: ProviderSettings,
@@ -149,10 +165,7 @@ const credentialSources = async (
       sources.push(secretSource(auth.secret, auth.method))
       continue
     }
-    const source =
-      auth.kind === 'certificate-dir'
-        ? await startFileSource({ dir: auth.dir, clock, log })
-        : await secretFileSource({ file: auth.file, method: auth.method, clock, log })
+    const source = await watchedSource(auth, clock, log)
     closing.push(() => source.stop())
     sources.push(source)
   }

@@ -3,6 +3,7 @@ import { millis } from '../kernel/time.ts'
 import { buildRoute } from './build-routes.ts'
 import { resolvePath } from './reference.ts'
 import type { Parsed } from './schema.ts'
+import type { Rate } from './units.ts'
 import type { ClientAuthSettings, FrontendSettings, ProviderSettings, RedisSettings, SessionSettings, Settings } from './settings.ts'
 
 /** From the file's words to ours. `dir`: the folder that relative paths start from. Only for what check.ts has passed. */
@@ -18,6 +19,7 @@ export const buildSettings = (parsed: Parsed, dir: string): Settings => {
     listen: { public: listen.public, ops: listen.ops, admin: listen.admin, trustedProxies: listen.trusted_proxies, tls },
     providers: { default: buildProvider(parsed.provider, dir) },
     apps: { default: { provider: 'default' } },
+    login: { rate: { perAddress: limitOf(parsed.login.rate.per_address), global: limitOf(parsed.login.rate.global) } },
     session: buildSession(parsed.session, dir),
     frontend: parsed.frontend && buildFrontend(parsed.frontend, dir),
     routes: parsed.routes.map((route) => buildRoute(route, dir)),
@@ -28,6 +30,8 @@ export const buildSettings = (parsed: Parsed, dir: string): Settings => {
     shutdown: { delayMs: millis(shutdown.delay), graceMs: millis(shutdown.grace) },
   }
 }
+
+const limitOf = (rate: Rate | 'off'): Rate | undefined => (rate === 'off' ? undefined : rate)
 
 const optionalPath = (dir: string, path: string | undefined): string | undefined =>
   path === undefined ? undefined : resolvePath(dir, path)
@@ -41,6 +45,7 @@ const buildProvider = (provider: Parsed['provider'], dir: string): ProviderSetti
   scopes: [...new Set(['openid', ...provider.scopes])],
   target: provider.target,
   rotation: provider.rotation,
+  par: provider.par,
   caFile: optionalPath(dir, provider.ca_file),
   timeoutMs: millis(provider.timeout),
   insecureAllowHttpIssuer: provider.insecure_allow_http,
@@ -49,6 +54,7 @@ const buildProvider = (provider: Parsed['provider'], dir: string): ProviderSetti
 const buildClientAuth = (entry: Parsed['provider']['client_auth'][number], dir: string): ClientAuthSettings => {
   const method = entry.method ?? 'client_secret_basic'
   if (entry.certificate_dir !== undefined) return { kind: 'certificate-dir', dir: resolvePath(dir, entry.certificate_dir) }
+  if (entry.jwk_file !== undefined) return { kind: 'jwk-file', file: resolvePath(dir, entry.jwk_file) }
   if (entry.client_secret_file !== undefined) return { kind: 'secret-file', file: resolvePath(dir, entry.client_secret_file), method }
   return { kind: 'secret', secret: Secret.of('client-secret', entry.client_secret ?? ''), method }
 }

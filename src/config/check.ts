@@ -58,8 +58,10 @@ const checkProvider = ({ provider }: Parsed, report: Report): void => {
   if (provider.profile === 'entra' && provider.rotation === 'strict')
     report({ code: 'config.rotation-override', path: ['provider', 'rotation'] })
   for (const [i, entry] of provider.client_auth.entries()) {
-    const given = [entry.certificate_dir, entry.client_secret_file, entry.client_secret].filter((value) => value !== undefined).length
-    if (given !== 1 || (entry.certificate_dir !== undefined && entry.method !== undefined))
+    const given = [entry.certificate_dir, entry.jwk_file, entry.client_secret_file, entry.client_secret].filter(
+      (value) => value !== undefined,
+    ).length
+    if (given !== 1 || ((entry.certificate_dir ?? entry.jwk_file) !== undefined && entry.method !== undefined))
       report({ code: 'config.client-auth-choice', path: ['provider', 'client_auth', i] })
   }
 }

@@ -79,7 +79,7 @@ export const CONFIG_CODES = {
   ),
   'config.client-auth-choice': refused(
     'An entry of client_auth is exactly one credential.',
-    'Keep one of certificate_dir, client_secret_file and client_secret; `method` goes with secrets only.',
+    'Keep one of certificate_dir, jwk_file, client_secret_file and client_secret; `method` goes with secrets only.',
   ),
   'config.rotation-override': warned(
     'Entra does not rotate refresh tokens strictly; with this, an answer that was lost ends sessions that could go on.',

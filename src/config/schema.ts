@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { filePath, setting } from './setting.ts'
 import { basePath, listenSettings, publicUrl, shutdownSettings } from './settings-listen.ts'
+import { loginSettings } from './settings-login.ts'
 import { providerSettings } from './settings-provider.ts'
 import { frontendSettings, routesSettings } from './settings-routes.ts'
 import { sessionSettings } from './settings-session.ts'
@@ -28,6 +29,7 @@ export const settingsSchema = z.strictObject({
   base_path: basePath,
   listen: setting(listenSettings.prefault({}), { doc: 'Three listeners, apart from each other.' }),
   provider: setting(providerSettings, { doc: 'The OpenID Provider.' }),
+  login: setting(loginSettings.prefault({}), { doc: 'How sign-ins are started.' }),
   session: setting(sessionSettings.prefault({}), { doc: 'Sessions: how long they live and where.' }),
   frontend: setting(frontendSettings.optional(), { doc: 'The pages, from a folder or from another server.' }),
   routes: setting(routesSettings.prefault([]), { doc: 'The APIs, each with the decision as whom it is called.' }),

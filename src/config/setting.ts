@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import * as z from 'zod'
 import type { ConfigCode } from './codes.ts'
-import { parseBytes, parseDuration } from './units.ts'
+import { parseBytes, parseDuration, parseRate, type Rate } from './units.ts'
 
 /** What a setting says about itself; docs/settings.md, `config schema` and the masking of findings come from here. */
 export interface SettingMeta {
@@ -64,6 +64,12 @@ export const duration = (min = 0, max = 366 * 24 * HOUR) =>
 export const bytes = (min = 0, max = 2 ** 40) => quantity('a size such as 64KiB, 10MiB or 1GiB', parseBytes, min, max)
 export const count = (min: number, max: number) =>
   quantity(`a whole number from ${min} to ${max}`, (value) => (/^\d{1,12}$/.test(value) ? Number(value) : undefined), min, max)
+
+export const rate = () =>
+  text<Rate | 'off'>('a rate such as 5/s, 30/m or 1000/h, or off', (value) => {
+    const parsed = value === 'off' ? value : parseRate(value)
+    return parsed === undefined ? invalid('expected a rate such as 5/s, 30/m or 1000/h, or off') : { ok: parsed }
+  })
 
 /** A reference yields text, and a text is not taken for a decision. */
 export const flag = () => z.boolean().meta({ 'x-expects': 'true or false, written out and without quotes' })

@@ -5,6 +5,9 @@ const clientAuthEntry = z.strictObject({
   certificate_dir: setting(filePath().optional(), {
     doc: 'Folder of certificate and key pairs (`*.crt`/`*.key`) for `private_key_jwt`. Files are watched.',
   }),
+  jwk_file: setting(filePath().optional(), {
+    doc: 'File of one private JSON Web Key for `private_key_jwt`; its `kid` names it at the provider. Read again when it changes.',
+  }),
   client_secret_file: setting(filePath().optional(), { doc: 'File that holds the client secret.' }),
   client_secret: setting(plainText('a reference to the client secret', 4096).optional(), {
     doc: 'The client secret, as a reference only.',
@@ -60,6 +63,9 @@ export const providerSettings = z.strictObject({
   }),
   rotation: setting(z.enum(['none', 'tolerant', 'strict']).optional(), {
     doc: 'Overrides the profile: what spending a refresh token does to it.',
+  }),
+  par: setting(z.enum(['auto', 'on', 'off']).prefault('auto'), {
+    doc: 'Pushed authorization requests (RFC 9126), so that the browser carries none of the request: where the provider announces them, always, or only where it takes no other.',
   }),
   ca_file: setting(filePath().optional(), { doc: 'PEM bundle to verify the provider with, instead of the system’s.' }),
   timeout: setting(duration(100, 60_000).prefault('5s'), { doc: 'The longest one call to the provider may take.' }),

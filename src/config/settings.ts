@@ -2,6 +2,7 @@ import type { Route } from '../domain/route.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Millis } from '../kernel/time.ts'
 import type { ListenAddress } from './setting.ts'
+import type { Rate } from './units.ts'
 
 /** What the process is built from: plain data with units in the names, secrets as `Secret`, file paths absolute. */
 export interface Settings {
@@ -19,6 +20,8 @@ export interface Settings {
   }
   readonly providers: { readonly default: ProviderSettings }
   readonly apps: { readonly default: { readonly provider: 'default' } }
+  /** undefined: no limit. */
+  readonly login: { readonly rate: { readonly perAddress: Rate | undefined; readonly global: Rate | undefined } }
   readonly session: SessionSettings
   readonly frontend: FrontendSettings | undefined
   readonly routes: readonly RouteSettings[]
@@ -42,6 +45,7 @@ export interface ProviderSettings {
   /** undefined: as the profile says. */
   readonly target: 'resource' | 'audience' | 'scope' | undefined
   readonly rotation: 'none' | 'tolerant' | 'strict' | undefined
+  readonly par: 'auto' | 'on' | 'off'
   readonly caFile: string | undefined
   readonly timeoutMs: Millis
   /** Only ever true with a loopback issuer. */
@@ -50,6 +54,7 @@ export interface ProviderSettings {
 
 export type ClientAuthSettings =
   | { readonly kind: 'certificate-dir'; readonly dir: string }
+  | { readonly kind: 'jwk-file'; readonly file: string }
   | { readonly kind: 'secret-file'; readonly file: string; readonly method: 'client_secret_basic' | 'client_secret_post' }
   | { readonly kind: 'secret'; readonly secret: Secret<'client-secret'>; readonly method: 'client_secret_basic' | 'client_secret_post' }
 

@@ -14,6 +14,21 @@ export const parseDuration = (text: string): Millis | undefined => {
   return total <= LONGEST_MS ? millis(total) : undefined
 }
 
+const RATE_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 }
+
+/** So many at once, and evenly so many again in `perMs`. */
+export interface Rate {
+  readonly count: number
+  readonly perMs: Millis
+}
+
+/** `30/m`, `5/s`, `1000/h`; from 1 to a million. */
+export const parseRate = (text: string): Rate | undefined => {
+  const match = /^([1-9]\d{0,6})\/([smh])$/.exec(text)
+  const count = Number(match?.[1])
+  return match && count <= 1_000_000 ? { count, perMs: millis(RATE_MS[match[2] ?? ''] ?? 0) } : undefined
+}
+
 /** `64KiB`, `10MiB`, `1GB`, `512B`, or a bare number of bytes. */
 export const parseBytes = (text: string): number | undefined => {
   const match = /^(\d{1,15})(B|KiB|MiB|GiB|kB|MB|GB)?$/.exec(text)

@@ -25,6 +25,8 @@ export type AuditEvent = AuditWho &
         readonly check?: string | undefined
         readonly providerCode?: string | undefined
       }
+    /** Not one per refusal: the first of an address in a minute, and the first in a minute where the limit is everybody's. */
+    | { readonly event: 'sign-in.limited'; readonly limit: 'address' | 'global' }
     | { readonly event: 'session.ended'; readonly reason: EndReason; readonly stored: boolean }
     | { readonly event: 'session.refreshed'; readonly audience?: string | undefined }
     | {

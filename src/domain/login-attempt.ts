@@ -13,6 +13,8 @@ export interface AttemptState {
   readonly returnTo: string
   /** Started by /bff/login/resume: if it is lost as well, a page says so. Without this, a browser that keeps no cookies would go round for ever. */
   readonly resumed: boolean
+  /** `prompt=none`: nobody asked to see anything, so whatever fails ends on the page it came from, signed in or not. */
+  readonly silent: boolean
   /** The session whose cookie the login request carried: ended once the new one is stored. */
   readonly replaces: SessionRef | undefined
   /** Step-up: the same subject must come back. */

@@ -58,6 +58,11 @@ export const METRICS = {
   sallyport_proxy_in_flight_requests: { kind: 'gauge', help: 'Proxied requests under way.', labels: [] },
   sallyport_proxy_open_streams: { kind: 'gauge', help: 'Open streams that end with their session.', labels: [] },
   sallyport_guard_csrf_refusals_total: { kind: 'counter', help: 'Requests refused by the CSRF guard.', labels: ['code'] },
+  sallyport_guard_rate_refusals_total: {
+    kind: 'counter',
+    help: 'Sign-ins not started, by the limit that was reached: address, global.',
+    labels: ['limit'],
+  },
   sallyport_problem_answers_total: { kind: 'counter', help: 'Problems answered by the gateway itself.', labels: ['code'] },
   sallyport_audit_lost_events_total: { kind: 'counter', help: 'Audit events that could not be written.', labels: [] },
   http_server_request_duration_seconds: {

@@ -29,6 +29,16 @@ export const PROBLEMS = {
     title: 'The request body is too large.',
     fix: 'Send less, or ask the operator to raise `limits.body` of the route.',
   },
+  'request.precondition-failed': {
+    status: 412,
+    title: 'The file is not the one the request names.',
+    fix: 'Load it again without `If-Match` and `If-Unmodified-Since`.',
+  },
+  'request.range-unsatisfiable': {
+    status: 416,
+    title: 'The file has no such part.',
+    fix: 'Ask for a range within the file, or for all of it.',
+  },
   'request.headers-too-many': { status: 431, title: 'The request has too many header lines.', fix: 'Send fewer headers or cookies.' },
   'request.host-unknown': {
     status: 421,
@@ -83,6 +93,20 @@ export const PROBLEMS = {
     title: 'The answer of the sign-in service was not valid.',
     fix: 'Start the sign-in again.',
     operator: 'See the audit event sign-in.failed of this request id for the check that failed.',
+  },
+  'login.rate-limited': {
+    status: 429,
+    title: 'Too many sign-ins were started.',
+    fix: 'Try again after Retry-After.',
+    operator:
+      'login.rate refused to start a sign-in. If everybody is refused at once, the gateway takes your ingress for one browser: see listen.trusted_proxies.',
+  },
+  'login.request-refused': {
+    status: 502,
+    title: 'The sign-in could not be started.',
+    fix: 'Ask the operator.',
+    operator:
+      'The provider refused the pushed authorization request, or takes no other: see the audit event sign-in.failed, and check scopes, redirect URI and provider.par.',
   },
   'login.refused': {
     status: 403,

@@ -51,6 +51,15 @@ export type Redeemed =
   | { readonly kind: 'invalid'; readonly check: string }
   /** invalid_client and kin. */
   | { readonly kind: 'credential-rejected'; readonly providerCode: string }
+  /** `unspent`: the code certainly was not; the same callback may be tried again. */
+  | { readonly kind: 'unavailable'; readonly retryAfter: Millis; readonly cause: string; readonly unspent: boolean }
+
+/** Where a login goes, or why it cannot start. */
+export type Authorization =
+  | { readonly kind: 'url'; readonly url: string }
+  /** The pushed request was refused, for what it asks or for how it came: the registration or the settings are wrong, not the user. */
+  | { readonly kind: 'refused'; readonly providerCode: string }
+  | { readonly kind: 'credential-rejected'; readonly providerCode: string }
   | { readonly kind: 'unavailable'; readonly retryAfter: Millis; readonly cause: string }
 
 /** What a refreshed ID token must repeat (OpenID Connect Core 1.0 §12.2), and what may be asked for again. */
@@ -67,7 +76,10 @@ export interface KnownIdentity {
 export interface Provider {
   readonly name: string
   readonly profile: ProviderProfile
-  /** The authorization request: code flow, PKCE S256, `state`, `nonce`; scopes as asked. Discovery happens here if it did not before. */
+  /**
+   * The authorization request: code flow, PKCE S256, `state`, `nonce`; scopes as asked. Discovery happens here if it did not before, and so does the
+   * push of the request (RFC 9126) where it is pushed.
+   */
   authorizationUrl(request: {
     readonly state: Secret<'state'>
     readonly nonce: Secret<'nonce'>
@@ -77,9 +89,7 @@ export interface Provider {
     readonly ask: Ask | undefined
     /** Allow-listed extras of /bff/login. */
     readonly extras: Readonly<Record<string, string>>
-  }): Promise<
-    { readonly kind: 'url'; readonly url: string } | { readonly kind: 'unavailable'; readonly retryAfter: Millis; readonly cause: string }
-  >
+  }): Promise<Authorization>
   /** @param query of the callback URL, as it came */
   redeem(query: URLSearchParams, checks: RedeemChecks, ask: Ask | undefined): Promise<Redeemed>
   /** Ends within `requestTimeoutMs`, discovery and key fetches included. `idToken` of the answer: only when the profile needs it for logout. */

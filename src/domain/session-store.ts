@@ -95,6 +95,8 @@ export interface SessionStore {
 export interface OnceStore {
   /** SET NX on a digest of `state`: a doubled callback never redeems twice; a store that is away costs no code. */
   claim(purpose: 'state', digest: string, forMs: Millis): Promise<'first' | 'again' | 'unavailable'>
+  /** Takes a claim back, for when it is certain that nothing was done under it. Best effort: one that stays only costs a new start. */
+  release(purpose: 'state', digest: string): Promise<void>
   /** One-use records; the value is sealed by the caller. */
   put(purpose: 'logout-continue', name: string, sealed: string, forMs: Millis): Promise<'stored' | 'unavailable'>
   take(purpose: 'logout-continue', name: string): Promise<string | 'absent' | 'unavailable'>

@@ -1,4 +1,5 @@
 import { ENDPOINTS } from '../contract/paths.ts'
+import type { ProblemCode } from '../domain/problem.ts'
 import type { SessionStore } from '../domain/session-store.ts'
 import type { SessionCookie } from '../domain/session.ts'
 import type { SetCookie } from '../domain/set-cookie.ts'
@@ -7,6 +8,7 @@ import type { Resumed } from '../flows/login-resume.ts'
 import type { LoginRequest, LoginStarted } from '../flows/login.ts'
 import { outageOf } from '../flows/session-problem.ts'
 import { assertNever } from '../kernel/assert.ts'
+import type { Millis } from '../kernel/time.ts'
 import type { Answer } from './answer.ts'
 import { redirectAnswer, withCookies } from './answer.ts'
 import type { EdgeContext } from './edge-context.ts'
@@ -35,19 +37,24 @@ export const loginEndpoints = (context: EdgeContext, deps: LoginRoutesDeps): rea
         return withCookies(redirectAnswer(https, 302, outcome.location), outcome.cookies)
       case 'parameter-invalid':
         return call.problem('request.parameter-invalid')
-      case 'unavailable':
-        return call.problem('provider.unavailable', { retryAfterSeconds: outcome.retryAfter / 1000, returnTo: outcome.returnTo })
+      case 'problem':
+        return failed(call, outcome)
       default:
         return assertNever(outcome)
     }
   }
+
+  const failed = (call: Call, outcome: { code: ProblemCode; returnTo: string | undefined; retryAfter?: Millis }): Answer =>
+    call.problem(outcome.code, {
+      returnTo: outcome.returnTo,
+      retryAfterSeconds: outcome.retryAfter === undefined ? undefined : outcome.retryAfter / 1000,
+    })
 
   const login = async (call: Call): Promise<Answer> => started(call, await deps.login(call))
 
   const resume = async (call: Call): Promise<Answer> => {
     const outcome = await deps.resume(call)
     if (outcome.kind === 'signed-in') return redirectAnswer(https, 303, outcome.returnTo)
-    if (outcome.kind === 'problem') return call.problem(outcome.code, { returnTo: outcome.returnTo })
     return started(call, outcome)
   }
 
@@ -60,11 +67,10 @@ export const loginEndpoints = (context: EdgeContext, deps: LoginRoutesDeps): rea
         const to = `${basePath}${ENDPOINTS.loginResume}?return_to=${encodeURIComponent(outcome.returnTo)}${outcome.last ? '&last=1' : ''}`
         return withCookies(refreshAnswer(https, to), outcome.clears === undefined ? [] : [outcome.clears])
       }
-      case 'problem': {
-        const retryAfterSeconds = outcome.retryAfter === undefined ? undefined : outcome.retryAfter / 1000
-        const answer = call.problem(outcome.code, { retryAfterSeconds, returnTo: outcome.returnTo })
-        return withCookies(answer, outcome.clears === undefined ? [] : [outcome.clears])
-      }
+      case 'left-as-is':
+        return withCookies(refreshAnswer(https, outcome.returnTo), outcome.clears === undefined ? [] : [outcome.clears])
+      case 'problem':
+        return withCookies(failed(call, outcome), outcome.clears === undefined ? [] : [outcome.clears])
       default:
         return assertNever(outcome)
     }

@@ -20,11 +20,19 @@ import { browserFamily, truncateAddress } from './visitor.ts'
 /** A claim outlives the attempt whose state it names: a replay after that finds the attempt expired. */
 const CLAIM_LIFETIME = minutes(15)
 
+/** OpenID Connect Core 1.0 §3.1.2.6: what `prompt=none` is answered where a person would have to do something. */
+const NOBODY_THERE: ReadonlySet<string> = new Set([
+  'login_required',
+  'interaction_required',
+  'consent_required',
+  'account_selection_required',
+])
+
 export interface CallbackDeps {
   readonly app: string
   readonly provider: Pick<Provider, 'name' | 'profile' | 'redeem' | 'revoke'>
   readonly attempts: Attempts
-  readonly once: Pick<OnceStore, 'claim'>
+  readonly once: Pick<OnceStore, 'claim' | 'release'>
   readonly store: Pick<SessionStore, 'create' | 'end'>
   readonly background: Background
   readonly audit: AuditSink
@@ -45,6 +53,8 @@ export type CalledBack =
   | { readonly kind: 'signed-in'; readonly cookie: SessionCookie; readonly returnTo: string; readonly clears: SetCookie }
   /** To login/resume; `last`: no further attempt is started there. */
   | { readonly kind: 'resume'; readonly returnTo: string; readonly last: boolean; readonly clears: SetCookie | undefined }
+  /** A silent sign-in that came to nothing: on to the page, as it was before. */
+  | { readonly kind: 'left-as-is'; readonly returnTo: string; readonly clears: SetCookie | undefined }
   | {
       readonly kind: 'problem'
       readonly code: ProblemCode
@@ -77,7 +87,11 @@ export const callback = async (deps: CallbackDeps, request: CallbackRequest): Pr
     return { kind: 'resume', returnTo: '/', last: true, clears: undefined } // no state, no budget: never a new attempt from here
   }
   const { state } = opened
-  const resume = (clears: SetCookie | undefined): CalledBack => ({ kind: 'resume', returnTo: state.returnTo, last: state.resumed, clears })
+  // Nobody who was signed in silently asked for a page that wants a password: theirs is not started again.
+  const resume = (clears: SetCookie | undefined): CalledBack =>
+    state.silent
+      ? { kind: 'left-as-is', returnTo: state.returnTo, clears }
+      : { kind: 'resume', returnTo: state.returnTo, last: state.resumed, clears }
   if (opened.kind === 'expired' || state.app !== deps.app || state.provider !== deps.provider.name) {
     failed('login.attempt-unknown', opened.kind === 'expired' ? 'attempt-expired' : 'attempt-foreign')
     return resume(undefined)
@@ -97,7 +111,8 @@ export const callback = async (deps: CallbackDeps, request: CallbackRequest): Pr
   })
 
   // 2. Claim it before redeeming: of two callbacks with one state, in whatever replicas, exactly one goes on; with the store away no code is spent.
-  const claimed = await deps.once.claim('state', createHash('sha256').update(raw).digest('base64url'), CLAIM_LIFETIME)
+  const digest = createHash('sha256').update(raw).digest('base64url')
+  const claimed = await deps.once.claim('state', digest, CLAIM_LIFETIME)
   if (claimed === 'unavailable') {
     failed('store.unavailable')
     // The attempt stays whole: loading the same address again continues it.
@@ -114,6 +129,11 @@ export const callback = async (deps: CallbackDeps, request: CallbackRequest): Pr
   const redeemed = await deps.provider.redeem(query.all, checks, deps.ask)
   switch (redeemed.kind) {
     case 'refused': {
+      if (state.silent && NOBODY_THERE.has(redeemed.providerCode)) {
+        deps.metrics.count('sallyport_login_attempts_total', { outcome: 'silent-none' })
+        deps.audit.record({ ...who, event: 'sign-in.failed', code: 'login.refused', check: 'silent', providerCode: redeemed.providerCode })
+        return { kind: 'left-as-is', returnTo: state.returnTo, clears }
+      }
       const code = redeemed.cancelled ? 'login.cancelled' : 'login.refused'
       failed(code, undefined, redeemed.providerCode)
       return problem(code)
@@ -126,7 +146,10 @@ export const callback = async (deps: CallbackDeps, request: CallbackRequest): Pr
       return problem('token.credential-rejected')
     case 'unavailable':
       failed('provider.unavailable', redeemed.cause)
-      return problem('provider.unavailable', redeemed.retryAfter)
+      if (!redeemed.unspent) return problem('provider.unavailable', redeemed.retryAfter)
+      // The code was not spent: the claim is taken back and the cookie stays, so that loading the same address again finishes this sign-in.
+      await deps.once.release('state', digest)
+      return { kind: 'problem', code: 'provider.unavailable', returnTo: state.returnTo, retryAfter: redeemed.retryAfter, clears: undefined }
     case 'signed-in':
       break
   }

@@ -1,17 +1,13 @@
 import type { SessionStore } from '../domain/session-store.ts'
 import type { LoginDeps, LoginRequest, LoginStarted } from './login.ts'
 import { startLogin } from './login.ts'
-import type { ProblemCode } from '../domain/problem.ts'
 import { outageOf } from './session-problem.ts'
 
 export interface ResumeDeps extends LoginDeps {
   readonly sessions: Pick<SessionStore, 'open'>
 }
 
-export type Resumed =
-  | LoginStarted
-  | { readonly kind: 'signed-in'; readonly returnTo: string }
-  | { readonly kind: 'problem'; readonly code: ProblemCode; readonly returnTo: string }
+export type Resumed = LoginStarted | { readonly kind: 'signed-in'; readonly returnTo: string }
 
 /** GET /bff/login/resume, same-origin, hence with the Strict cookie that the callback could not see: go on, or exactly one new login. */
 export const resumeLogin = async (deps: ResumeDeps, request: LoginRequest): Promise<Resumed> => {

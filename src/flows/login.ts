@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { AuditSink } from '../domain/audit-event.ts'
-import type { Provider } from '../domain/provider.ts'
+import type { Metrics } from '../domain/metric.ts'
+import type { ProblemCode } from '../domain/problem.ts'
+import type { Authorization, Provider } from '../domain/provider.ts'
 import type { SessionStore } from '../domain/session-store.ts'
 import type { SetCookie } from '../domain/set-cookie.ts'
 import type { Ask } from '../domain/token.ts'
+import { assertNever } from '../kernel/assert.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { Clock, Millis } from '../kernel/time.ts'
 import type { Attempts } from '../login/attempts.ts'
@@ -17,13 +20,28 @@ export interface LoginDeps {
   readonly attempts: Attempts
   readonly store: Pick<SessionStore, 'refOf'>
   readonly audit: AuditSink
+  readonly metrics: Metrics
   readonly clock: Clock
+  readonly rate: LoginRate
   /** A path on our origin, whatever came in (login/return-to.ts). */
   readonly returnTo: (raw: string | undefined) => string
   /** Scopes of the login: the configured ones and those of the user routes. */
   readonly scopes: readonly string[]
   /** What the code will be redeemed for. */
   readonly ask: Ask | undefined
+}
+
+/** How many logins may be started (edge/guard-rate.ts). */
+export interface LoginRate {
+  /** @returns undefined: go on, it has been counted */
+  refuse(address: string): RateRefusal | undefined
+}
+export interface RateRefusal {
+  /** Whose limit was reached: this address's, or everybody's. */
+  readonly limit: 'address' | 'global'
+  readonly retryAfter: Millis
+  /** Worth a line in the audit stream; the others are counted only. */
+  readonly isFirst: boolean
 }
 
 export interface LoginRequest {
@@ -37,7 +55,7 @@ export interface LoginRequest {
 export type LoginStarted =
   | { readonly kind: 'redirect'; readonly location: string; readonly cookies: readonly SetCookie[] }
   | { readonly kind: 'parameter-invalid' }
-  | { readonly kind: 'unavailable'; readonly retryAfter: Millis; readonly returnTo: string }
+  | { readonly kind: 'problem'; readonly code: ProblemCode; readonly returnTo: string; readonly retryAfter?: Millis }
 
 /** GET /bff/login: nothing is stored anywhere but in this browser, so that starting logins costs the gateway nothing. */
 export const login = async (deps: LoginDeps, request: LoginRequest): Promise<LoginStarted> => {
@@ -60,7 +78,16 @@ export const startLogin = async (
   request: Pick<LoginRequest, 'cookieHeader' | 'sessionCookie' | 'visitor'>,
   attempt: NewAttempt,
 ): Promise<LoginStarted> => {
-  // 1. Two halves: what must come back through the provider, and what must not leave this browser.
+  const { returnTo, extras } = attempt
+  const who = { requestId: request.visitor.requestId, address: request.visitor.address, provider: deps.provider.name }
+  // 1. Before anything is made or anybody asked: what is refused here costs neither us nor the provider.
+  const refusal = deps.rate.refuse(who.address)
+  if (refusal) {
+    deps.metrics.count('sallyport_guard_rate_refusals_total', { limit: refusal.limit })
+    if (refusal.isFirst) deps.audit.record({ ...who, event: 'sign-in.limited', limit: refusal.limit })
+    return { kind: 'problem', code: 'login.rate-limited', returnTo, retryAfter: refusal.retryAfter }
+  }
+  // 2. Two halves: what must come back through the provider, and what must not leave this browser.
   const id = random(16)
   const secrets = { id, nonce: Secret.of('nonce', random(32)), verifier: Secret.of('code-verifier', random(32)) }
   // The callback cannot see the Strict cookie of the session it replaces; we can.
@@ -70,27 +97,47 @@ export const startLogin = async (
     app: deps.app,
     provider: deps.provider.name,
     startedAt: deps.clock.now(),
-    returnTo: attempt.returnTo,
+    returnTo,
     resumed: attempt.resumed,
+    silent: extras['prompt'] === 'none',
     replaces,
     expectSubject: undefined,
     maxAgeSeconds: undefined,
     acrValues: [],
   })
-  // 2. The provider's address may need discovery; without it no attempt is left behind.
+  // 3. The provider's address may need discovery, and the request a push; without them no attempt is left behind.
   const answer = await deps.provider.authorizationUrl({
     state,
     nonce: secrets.nonce,
     verifier: secrets.verifier,
     scopes: deps.scopes,
     ask: deps.ask,
-    extras: attempt.extras,
+    extras,
   })
-  if (answer.kind === 'unavailable') return { kind: 'unavailable', retryAfter: answer.retryAfter, returnTo: attempt.returnTo }
-  const { requestId, address } = request.visitor
-  deps.audit.record({ requestId, address, provider: deps.provider.name, sessionRef: replaces, event: 'sign-in.started' })
-  // 3. An empty fragment of our own stops the browser from carrying the page's fragment to the provider (browser-facts §3).
+  if (answer.kind !== 'url') {
+    const failure = failureOf(answer)
+    deps.audit.record({ ...who, event: 'sign-in.failed', ...failure })
+    deps.metrics.count('sallyport_login_attempts_total', { outcome: failure.code })
+    return { kind: 'problem', code: failure.code, returnTo, ...(answer.kind === 'unavailable' && { retryAfter: answer.retryAfter }) }
+  }
+  deps.audit.record({ ...who, sessionRef: replaces, event: 'sign-in.started' })
+  // 4. An empty fragment of our own stops the browser from carrying the page's fragment to the provider (browser-facts §3).
   return { kind: 'redirect', location: `${answer.url}#`, cookies: deps.attempts.issue(secrets, request.cookieHeader) }
+}
+
+const failureOf = (
+  answer: Exclude<Authorization, { kind: 'url' }>,
+): { readonly code: ProblemCode; readonly check?: string; readonly providerCode?: string } => {
+  switch (answer.kind) {
+    case 'unavailable':
+      return { code: 'provider.unavailable', check: answer.cause }
+    case 'refused':
+      return { code: 'login.request-refused', providerCode: answer.providerCode }
+    case 'credential-rejected':
+      return { code: 'token.credential-rejected', providerCode: answer.providerCode }
+    default:
+      return assertNever(answer)
+  }
 }
 
 const random = (bytes: number): string => randomBytes(bytes).toString('base64url')

@@ -54,7 +54,7 @@ const seal = (sealer: Sealer, state: AttemptState): string =>
 const parse = (text: string): AttemptState | undefined => {
   const raw: unknown = JSON.parse(text)
   if (!isRecord(raw) || raw['v'] !== VERSION) return undefined
-  const { id, app, provider, startedAt, returnTo, resumed, replaces, expectSubject, maxAgeSeconds, acrValues } = raw
+  const { id, app, provider, startedAt, returnTo, resumed, silent, replaces, expectSubject, maxAgeSeconds, acrValues } = raw
   if (typeof id !== 'string' || typeof app !== 'string' || typeof provider !== 'string') return undefined
   if (typeof startedAt !== 'number' || typeof returnTo !== 'string' || !Array.isArray(acrValues)) return undefined
   return {
@@ -64,6 +64,7 @@ const parse = (text: string): AttemptState | undefined => {
     startedAt: instant(startedAt),
     returnTo,
     resumed: resumed === true,
+    silent: silent === true,
     replaces: typeof replaces === 'string' ? (replaces as SessionRef) : undefined,
     expectSubject: typeof expectSubject === 'string' ? expectSubject : undefined,
     maxAgeSeconds: typeof maxAgeSeconds === 'number' ? maxAgeSeconds : undefined,

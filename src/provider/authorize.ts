@@ -15,18 +15,10 @@ export interface ClientFacts {
   readonly scopes: ScopeRules
 }
 
-/** How the profile names the audience of a token request (RFC 8707 §2.2, or Auth0's parameter); scopes are another matter. */
-export const setTarget = (parameters: URLSearchParams, ask: Ask | undefined, profile: ProviderProfile): void => {
-  if (ask?.audience === undefined || profile.target === 'scope') return
-  parameters.set(profile.target, ask.audience)
-}
+export type AuthorizationRequest = Parameters<Provider['authorizationUrl']>[0]
 
 /** RFC 6749 §4.1.1 with RFC 7636 S256 always, whatever the metadata says. Extras cannot replace a parameter of ours. */
-export const authorizationUrl = async (
-  metadata: Metadata,
-  client: ClientFacts,
-  request: Parameters<Provider['authorizationUrl']>[0],
-): Promise<string> => {
+export const authorizationParameters = async (client: ClientFacts, request: AuthorizationRequest): Promise<URLSearchParams> => {
   const parameters = new URLSearchParams(request.extras)
   const own = {
     client_id: client.clientId,
@@ -41,8 +33,12 @@ export const authorizationUrl = async (
   for (const [name, value] of Object.entries(own)) parameters.set(name, value)
   for (const name of REFUSED_EXTRAS) parameters.delete(name)
   for (const audience of audiences(request.ask, client)) parameters.append(client.profile.target, audience)
-  return buildAuthorizationUrl(offlineConfiguration(metadata, client.clientId), parameters).href
+  return parameters
 }
+
+/** @param parameters the whole request, or the `request_uri` that stands for it */
+export const authorizationUrl = (metadata: Metadata, client: ClientFacts, parameters: URLSearchParams): string =>
+  buildAuthorizationUrl(offlineConfiguration(metadata, client.clientId), parameters).href
 
 /** Would change what is asked, or how the answer comes back. */
 const REFUSED_EXTRAS = ['request', 'request_uri', 'response_mode', 'resource', 'audience', 'registration'] as const

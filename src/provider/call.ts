@@ -87,6 +87,7 @@ const serverMetadata = (metadata: Metadata): ServerMetadata => ({
   token_endpoint: metadata.tokenEndpoint.href,
   ...(metadata.revocationEndpoint && { revocation_endpoint: metadata.revocationEndpoint.href }),
   ...(metadata.endSessionEndpoint && { end_session_endpoint: metadata.endSessionEndpoint.href }),
+  ...(metadata.parEndpoint && { pushed_authorization_request_endpoint: metadata.parEndpoint.href }),
   id_token_signing_alg_values_supported: [...metadata.idTokenAlgorithms],
   authorization_response_iss_parameter_supported: metadata.announcesIss,
 })

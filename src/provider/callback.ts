@@ -1,5 +1,6 @@
 import type { ProviderProfile, RedeemChecks, Redeemed } from '../domain/provider.ts'
 import { Secret } from '../kernel/secret.ts'
+import { seconds } from '../kernel/time.ts'
 import type { Metadata } from './discovery.ts'
 import { cleanCode } from './token-outcome.ts'
 
@@ -36,6 +37,9 @@ export const checkResponse = (query: URLSearchParams, metadata: Metadata, profil
   if (iss === null ? metadata.announcesIss : iss !== metadata.issuer) return invalid('iss')
   const error = query.get('error')
   if (error === null) return undefined
+  // RFC 6749 §4.1.2.1: what a 500 and a 503 would have said, could it come by redirect. The answer is used up; the next attempt may find it well.
+  if (error === 'server_error' || error === 'temporarily_unavailable')
+    return { kind: 'unavailable', retryAfter: seconds(5), cause: error, unspent: false }
   const cancelled = error === 'access_denied' && !isUnassigned(query, profile)
   return { kind: 'refused', cancelled, providerCode: cleanCode(error) }
 }

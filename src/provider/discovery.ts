@@ -17,6 +17,10 @@ export interface Metadata {
   readonly jwksUri: URL
   readonly revocationEndpoint: URL | undefined
   readonly endSessionEndpoint: URL | undefined
+  /** RFC 9126 §5. */
+  readonly parEndpoint: URL | undefined
+  /** `require_pushed_authorization_requests`: the provider takes no other. */
+  readonly requiresPar: boolean
   readonly idTokenAlgorithms: readonly string[]
   /** RFC 9207 §3: then a callback without `iss` is refused. */
   readonly announcesIss: boolean
@@ -133,6 +137,8 @@ export const parseMetadata = (document: Claims, issuer: string, allowLoopbackHtt
       jwksUri,
       revocationEndpoint: endpoint('revocation_endpoint'),
       endSessionEndpoint: endpoint('end_session_endpoint'),
+      parEndpoint: endpoint('pushed_authorization_request_endpoint'),
+      requiresPar: document['require_pushed_authorization_requests'] === true,
       idTokenAlgorithms: algorithms(document['id_token_signing_alg_values_supported']),
       announcesIss: document['authorization_response_iss_parameter_supported'] === true,
     },

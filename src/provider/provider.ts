@@ -10,7 +10,7 @@ import type { Secret } from '../kernel/secret.ts'
 import { millis } from '../kernel/time.ts'
 import type { Clock, Millis } from '../kernel/time.ts'
 import { createAgent } from './agent.ts'
-import { authorizationUrl, endSessionUrl } from './authorize.ts'
+import { endSessionUrl } from './authorize.ts'
 import { callProvider } from './call.ts'
 import type { Call } from './call.ts'
 import { clientAuth } from './client-auth.ts'
@@ -18,6 +18,8 @@ import { createDiscovery } from './discovery.ts'
 import { endpointUrl } from './endpoint-url.ts'
 import { createFetch } from './fetch.ts'
 import { createKeys } from './keys.ts'
+import { authorize } from './par.ts'
+import type { ParMode } from './par.ts'
 import { traitsOf } from './profiles.ts'
 import { redeem } from './redeem.ts'
 import type { Room } from './room.ts'
@@ -37,6 +39,8 @@ export interface ProviderDeps {
   readonly scopes: readonly string[]
   /** The asks of all user routes: their audiences are named in the authorization request. */
   readonly userAsks: readonly Ask[]
+  /** undefined: `auto`. */
+  readonly par?: ParMode | undefined
   /** Of one request to the provider, everything included. */
   readonly timeoutMs: Millis
   /** Accepts an issuer on loopback over http; never any other. */
@@ -108,7 +112,7 @@ export const createProvider = (deps: ProviderDeps): Provider & { close(): Promis
       if (found.kind === 'unavailable') return found
       // Behind the redirect: the user takes longer to sign in than this takes, and the callback finds the keys there.
       void room.keys.ready(found.metadata.jwksUri)
-      return { kind: 'url', url: await authorizationUrl(found.metadata, room.client, request) }
+      return authorize(room, found.metadata, deps.par ?? 'auto', request)
     },
     redeem: (query, checks, ask) => redeem(room, query, checks, ask),
     refresh: (refreshToken, ask, known) => refresh(room, refreshToken, ask, known),

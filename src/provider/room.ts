@@ -8,7 +8,7 @@ import type { Discovery, Metadata } from './discovery.ts'
 import type { Keys } from './keys.ts'
 
 /** `grant` of the metrics: a closed set. */
-export type CallName = 'authorization_code' | 'refresh' | 'client_credentials' | 'revocation'
+export type CallName = 'authorization_code' | 'refresh' | 'client_credentials' | 'revocation' | 'par'
 
 /** What the operations of one provider share; put together in provider.ts. */
 export interface Room {

@@ -14,6 +14,9 @@ export const createRedisOnceStore = ({ connection, keys }: RedisOnceDeps): OnceS
     const done = await connection.call('claim', (redis) => redis.set(key, '1', 'PX', forMs, 'NX'))
     return done === 'OK' ? 'first' : done === null ? 'again' : 'unavailable'
   },
+  release: async (purpose, digest) => {
+    await connection.call('release', (redis) => redis.del(keys.once(purpose, onceName(digest))))
+  },
   put: async (purpose, name, sealed, forMs) => {
     const done = await connection.call('put', (redis) => redis.set(keys.oneUse(purpose, onceName(name)), sealed, 'PX', forMs))
     return done === 'OK' ? 'stored' : 'unavailable'

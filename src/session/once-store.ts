@@ -17,6 +17,9 @@ export const createMemoryOnceStore = ({ clock }: { readonly clock: Clock }): Onc
       claimed.set(name, true, after(clock.now(), forMs))
       return 'first'
     },
+    release: async (purpose, digest) => {
+      claimed.delete(`${purpose} ${onceName(digest)}`)
+    },
     put: async (purpose, name, sealed, forMs) => {
       records.set(`${purpose} ${onceName(name)}`, sealed, after(clock.now(), forMs))
       return 'stored'

@@ -27,6 +27,7 @@ const FIELDS: { readonly [E in EventName]: Readonly<Record<Own<E>, true>> } = {
   'sign-in.started': {},
   'sign-in.succeeded': { replaced: true },
   'sign-in.failed': { code: true, check: true, providerCode: true },
+  'sign-in.limited': { limit: true },
   'session.ended': { reason: true, stored: true },
   'session.refreshed': { audience: true },
   'token.issued': { principal: true, grant: true, audience: true },

@@ -568,6 +568,16 @@ export const sessionStoreContract = (name: string, open: () => Promise<World>): 
     })
 
     describe('once', () => {
+      it('that was given back is claimed anew by exactly one of many', async () => {
+        const [a, b] = [await world.replica(), await world.replica()]
+        expect(await a.once.claim('state', 'given-back', minutes(10))).toBe('first')
+        await a.once.release('state', 'given-back')
+        const claims = await Promise.all(
+          Array.from({ length: 20 }, (_, n) => (n % 2 ? a : b).once.claim('state', 'given-back', minutes(10))),
+        )
+        expect(claims.filter((claim) => claim === 'first')).toHaveLength(1)
+      })
+
       it('is claimed first by exactly one of many', async () => {
         const [a, b] = [await world.replica(), await world.replica()]
         const claims = await Promise.all(Array.from({ length: 50 }, (_, n) => (n % 2 ? a : b).once.claim('state', 'digest', minutes(10))))

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { createServer, request as send, type IncomingHttpHeaders, type Server } from 'node:http'
+import { createServer, request as send, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { ephemeralKeyring } from '../../src/crypto/keyring.ts'
 import { createSealer } from '../../src/crypto/seal.ts'
@@ -11,6 +11,7 @@ import type { Route } from '../../src/domain/route.ts'
 import type { OnceStore, SessionStore } from '../../src/domain/session-store.ts'
 import type { EdgeContext } from '../../src/edge/edge-context.ts'
 import type { Frontend } from '../../src/edge/frontend-routes.ts'
+import { createLoginRate, type Rate } from '../../src/edge/guard-rate.ts'
 import { createPublicServer } from '../../src/edge/server.ts'
 import { endStreamsWithSessions } from '../../src/edge/session-streams.ts'
 import { createBackground } from '../../src/flows/background.ts'
@@ -91,6 +92,10 @@ export interface EdgeHost {
     /** Called while a code is being redeemed. */
     whileRedeeming: (() => Promise<void>) | undefined
   }
+  /** Requests the forwarder has not accounted for yet. */
+  inFlight(): number
+  /** Sockets the public listener holds. */
+  connections(): Promise<number>
   ask(path: string, ask?: Ask): Promise<Got>
   close(): Promise<void>
 }
@@ -114,10 +119,27 @@ export const cookiesOf = (got: Got): string[] => got.headers['set-cookie'] ?? []
 /** `Cookie` header of a browser that stored these. */
 export const jarOf = (...lines: readonly string[]): string => lines.map((line) => line.split(';')[0] ?? '').join('; ')
 
+/** Signs in as Alice and forgets the access lines of it. @returns the `Cookie` header from then on */
+export const signedIn = async (host: EdgeHost): Promise<string> => {
+  const started = await host.ask('/bff/login', { headers: navigation() })
+  const state = new URL(String(started.headers.location)).searchParams.get('state') ?? ''
+  const got = await host.ask(`/bff/callback?${new URLSearchParams({ code: 'c', state }).toString()}`, {
+    headers: { ...navigation('cross-site'), cookie: jarOf(...cookiesOf(started)) },
+  })
+  host.access.length = 0
+  return jarOf(cookiesOf(got)[0] ?? '')
+}
+
 export interface EdgeHostOptions {
   /** `upstream`: the same server the routes lead to. */
   readonly frontend?: Frontend | 'upstream'
   readonly requireSignIn?: readonly string[]
+  /** undefined: logins are not limited. */
+  readonly loginRate?: { readonly perAddress: Rate | undefined; readonly global: Rate | undefined }
+  /** What the upstream does instead of answering `upstream`; what it saw is kept as ever. */
+  readonly upstream?: RequestListener
+  /** What the broker does instead of handing out one token to everybody. */
+  readonly broker?: (store: SessionStore) => Partial<Broker>
 }
 
 /** The public listener on loopback over the real rooms: memory store, seals, attempts, policy, forwarder. Only provider and broker are stand-ins. */
@@ -138,6 +160,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     const { authorization, cookie } = request.headers
     const seen = { url: request.url ?? '', authorization, cookie, body: '' }
     upstreamSaw.push(seen)
+    if (options.upstream) return options.upstream(request, response)
     if (request.url?.endsWith('/events')) {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write('data: hello\n\n')
@@ -233,6 +256,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     isConfirmed: () => true,
     confirm: async () => ({ kind: 'confirmed' }),
     refreshNow: async ({ session }) => ({ kind: 'refreshed', session }),
+    ...options.broker?.(store),
   }
 
   const jar = sessionCookieJar(publicUrl)
@@ -256,7 +280,13 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   const background = createBackground(clock)
   const toPath = (raw: string | undefined): string => returnTo(raw, publicUrl)
   const shared = { app: 'default', provider, attempts, store, audit, clock, ask: undefined, background, once }
-  const loginDeps = { ...shared, returnTo: toPath, scopes: ['openid'] }
+  const loginDeps = {
+    ...shared,
+    returnTo: toPath,
+    scopes: ['openid'],
+    metrics,
+    rate: createLoginRate({ perAddress: undefined, global: undefined, ...options.loginRate, clock, log }),
+  }
   const continuation = createLogoutContinue({ app: 'default', once, sealer })
   const routes = [
     aRoute(upstreamUrl, { route: { token: { principal: 'user', ask: { ...the.orders, grant: 'refresh' } } } }),
@@ -338,6 +368,8 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     upstreamSaw,
     secrets: Object.values(secrets),
     broken,
+    inFlight: () => forwarder.inFlight(),
+    connections: () => new Promise((resolve) => app.server.getConnections((_error, count) => resolve(count))),
     ask: (path, ask = {}) => exchange(port, publicUrl.host, path, ask),
     close: async () => {
       open.endAll()

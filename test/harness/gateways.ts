@@ -24,6 +24,8 @@ export interface GatewaySettings {
   /** YAML lines at the top level. */
   readonly lines?: readonly string[]
   readonly shutdown?: string
+  /** Of `login`; unless set, sign-ins are not limited: all of a test's come from one address. */
+  readonly login?: string
   readonly entry?: string
   /** `alive`: does not wait for `/readyz`. */
   readonly until?: 'ready' | 'alive'
@@ -84,6 +86,7 @@ export const startGateways = async (request: GatewaysRequest): Promise<Gateways>
         ...store,
         'routes:',
         ...request.routes,
+        `login: ${request.login ?? '{ rate: { per_address: off, global: off } }'}`,
         `shutdown: ${request.shutdown ?? '{ delay: 0s, grace: 2s }'}`,
         ...(request.lines ?? []),
         '',

@@ -24,6 +24,7 @@ const aState = (change: Partial<AttemptState> = {}): AttemptState => ({
   startedAt: NOON,
   returnTo: '/orders?id=7#top',
   resumed: false,
+  silent: false,
   replaces: undefined,
   expectSubject: undefined,
   maxAgeSeconds: undefined,

@@ -127,7 +127,7 @@ const login = async (): Promise<SignedIn> => {
     ask: ORDERS,
     extras: { prompt: 'consent' },
   })
-  if (started.kind !== 'url') throw new Error(started.cause)
+  if (started.kind !== 'url') throw new Error(started.kind)
   const redeemed = await room.provider.redeem(await signIn(started.url), room.checks, ORDERS)
   if (redeemed.kind !== 'signed-in') throw new Error(JSON.stringify([redeemed, room.lines]))
   return redeemed
@@ -180,7 +180,7 @@ it('the application gets a token of its own for its audience', async () => {
 it('a code of another browser’s verifier is refused by the provider', async () => {
   const { state, nonce, verifier } = room.checks
   const started = await room.provider.authorizationUrl({ state, nonce, verifier, scopes: ['openid'], ask: undefined, extras: {} })
-  if (started.kind !== 'url') throw new Error(started.cause)
+  if (started.kind !== 'url') throw new Error(started.kind)
   const query = await signIn(started.url)
   const other = Secret.of('code-verifier', createHash('sha256').update('other').digest('hex'))
   expect(await room.provider.redeem(query, { ...room.checks, verifier: other }, undefined)).toEqual({

@@ -28,7 +28,7 @@ const authorize = async (
 ): Promise<URLSearchParams> => {
   const { state, nonce, verifier } = room.checks
   const answer = await room.provider.authorizationUrl({ state, nonce, verifier, scopes, ask, extras })
-  if (answer.kind === 'unavailable') throw new Error(answer.cause)
+  if (answer.kind !== 'url') throw new Error(answer.kind)
   expect(answer.url.startsWith(`${hostile.issuer}/authorize?`)).toBe(true)
   return new URL(answer.url).searchParams
 }
