@@ -75,7 +75,9 @@ const recover = async (
 ): Promise<Step | 'send'> => {
   const { clock, log, provider, store } = tools
   const senderDone = after(clock.now(), between(storeNow, after(mark.sentAt, mark.timeoutMs))) // the store's clock, carried over to ours
-  if (await changedBefore(tools, watch, session, senderDone)) return AGAIN
+  const waited = await waitForSender(tools, watch, session, senderDone)
+  if (waited === 'changed') return AGAIN
+  if (waited === 'too-long') return unavailable('store.unavailable')
 
   const taken = await store.takeOverMark(lease, session, mark, provider.requestTimeoutMs)
   switch (taken) {
@@ -98,17 +100,27 @@ const recover = async (
   }
 }
 
-/** True when the record moved or went before the sender's time was over; events that leave `rt_gen` alone do not count. */
-const changedBefore = async (tools: Tools, watch: Watch, session: Session, senderDone: Instant): Promise<boolean> => {
-  const { clock, store } = tools
+/**
+ * `changed`: the record moved or went before the sender's time was over; events that leave `rt_gen` alone do not count. `too-long`: our own store
+ * connection comes and goes, so that the time after its return is never over; whoever asks comes back rather than wait for ever.
+ */
+const waitForSender = async (
+  tools: Tools,
+  watch: Watch,
+  session: Session,
+  senderDone: Instant,
+): Promise<'changed' | 'over' | 'too-long'> => {
+  const { clock, settings, store } = tools
+  const most = Math.max(senderDone, after(clock.now(), settings.leaseWaitMs))
   for (;;) {
     // Read anew each time: the connection may have come back while we waited.
     const until = Math.max(senderDone, after(store.connectedSince(), AFTER_RECONNECT))
     const left = between(clock.now(), until as Instant)
-    if (left <= 0) return false
+    if (left <= 0) return 'over'
+    if (until > most) return 'too-long'
     if (!(await watch.next(left))) continue
     const looked = await store.reopen(session)
-    if (looked.kind === 'absent' || looked.kind === 'ended') return true
-    if (looked.kind === 'found' && looked.held.session.rtGen !== session.rtGen) return true
+    if (looked.kind === 'absent' || looked.kind === 'ended') return 'changed'
+    if (looked.kind === 'found' && looked.held.session.rtGen !== session.rtGen) return 'changed'
   }
 }

@@ -341,6 +341,27 @@ describe('a mark that is found', () => {
     expect(fleet.provider.sends).toHaveLength(1)
   })
 
+  it('a store that comes and goes every two seconds keeps nobody waiting for ever', async () => {
+    const fleet = createFleet()
+    const session = await crashAfterSending(fleet, 'refresh:before')
+    const two = fleet.replica('two')
+    const asked = ask(fleet, two, session)
+    let done = false
+    void asked.finally(() => {
+      done = true
+    })
+    for (let blink = 0; !done && blink < 20; blink += 1) {
+      await fleet.clock.advance(seconds(2))
+      two.store.setReachable(false)
+      two.store.setReachable(true)
+    }
+    expect(done, 'an ask waits for ever').toBe(true)
+    expect(await asked).toBe('store.unavailable')
+    expect(fleet.provider.sends).toHaveLength(1)
+    // Nothing was used up by it: the recovery is still to be had.
+    expect(await finish(fleet, ask(fleet, two, session))).toBe('issued')
+  })
+
   it('waits three seconds after its own store came back, for the save that a sender still keeps in memory', async () => {
     const fleet = createFleet({ requestTimeoutMs: seconds(1) })
     const [one, two] = [fleet.replica('one'), fleet.replica('two')]
