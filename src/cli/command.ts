@@ -5,6 +5,8 @@ export interface Shell {
   readonly err: (text: string) => void
   /** Colours are wanted on this stream: a terminal, and NO_COLOR (no-color.org) is not set. */
   readonly colours: { readonly out: boolean; readonly err: boolean }
+  /** Of the terminal; absent where there is none. */
+  readonly columns?: number | undefined
 }
 
 /** Stable: scripts depend on them. */
@@ -17,6 +19,8 @@ export interface Options {
   readonly port: number | undefined
   readonly output: 'text' | 'json'
   readonly strict: boolean
+  /** What is no option, in order. */
+  readonly operands: readonly string[]
 }
 
 export interface Command {
@@ -26,6 +30,8 @@ export interface Command {
   readonly usage: string
   /** Of its own, beside `--help`. */
   readonly options: readonly (keyof typeof OPTIONS)[]
+  /** How many operands it takes at most; none unless set. */
+  readonly operandsMax?: number
   readonly run: (options: Options, shell: Shell) => Promise<ExitCode>
 }
 

@@ -12,6 +12,7 @@ process.exitCode = await run(process.argv.slice(2), {
   env: process.env,
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
+  columns: process.stdout.columns,
   colours: { out: coloured(process.stdout), err: coloured(process.stderr) },
 })
 // A start that failed half-way may leave a connection to Redis or a watched folder behind, and they would keep the process. Not waited for if there are none.

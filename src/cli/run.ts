@@ -2,12 +2,13 @@ import { parseArgs } from 'node:util'
 import { EXIT, json, OPTIONS, painter, UsageError, type Command, type ExitCode, type Options, type Shell } from './command.ts'
 import { configCommands } from './config-commands.ts'
 import { demo } from './demo.ts'
+import { explain } from './explain.ts'
 import { describeFailure } from './failure.ts'
 import { keysRotate } from './keys-command.ts'
 import { serve } from './serve.ts'
 import { version } from './version.ts'
 
-export const COMMANDS: readonly Command[] = [serve, demo, ...configCommands, keysRotate]
+export const COMMANDS: readonly Command[] = [serve, demo, ...configCommands, explain, keysRotate]
 
 /** @param argv what follows the program's name */
 export const run = async (argv: readonly string[], shell: Shell): Promise<ExitCode> => {
@@ -27,7 +28,7 @@ export const run = async (argv: readonly string[], shell: Shell): Promise<ExitCo
 const dispatch = async (argv: readonly string[], shell: Shell): Promise<ExitCode> => {
   const command = COMMANDS.find(({ name }) => name.split(' ').every((word, i) => argv[i] === word))
   if (!command) return withoutCommand(argv, shell)
-  const { values } = parsed(argv.slice(command.name.split(' ').length), command)
+  const { values, positionals } = parsed(argv.slice(command.name.split(' ').length), command)
   if (values.help) {
     shell.out(helpOf(command))
     return EXIT.ok
@@ -40,6 +41,7 @@ const dispatch = async (argv: readonly string[], shell: Shell): Promise<ExitCode
     dir: values.dir,
     output: values.output ?? 'text',
     strict: values.strict ?? false,
+    operands: positionals,
   }
   return command.run(options, shell)
 }
@@ -54,7 +56,7 @@ interface Values {
 }
 
 /** What parseArgs says may repeat an argument, and an argument may be a secret: only our own words go out. */
-const parsed = (args: readonly string[], command: Command): { readonly values: Values } => {
+const parsed = (args: readonly string[], command: Command): { readonly values: Values; readonly positionals: readonly string[] } => {
   const options = Object.fromEntries(
     command.options.map(
       (name) =>
@@ -63,11 +65,14 @@ const parsed = (args: readonly string[], command: Command): { readonly values: V
         ) as [string, { type: 'string' | 'boolean'; short?: string }],
     ),
   )
+  const misused = new UsageError(`that is not how \`${command.name}\` is called: sallyport ${command.usage}`)
   try {
-    return parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: false })
+    const given = parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: true })
+    if (given.positionals.length <= (command.operandsMax ?? 0)) return given
   } catch {
-    throw new UsageError(`that is not how \`${command.name}\` is called: sallyport ${command.usage}`)
+    throw misused
   }
+  throw misused
 }
 
 const withoutCommand = (argv: readonly string[], shell: Shell): ExitCode => {
