@@ -35,6 +35,7 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
   const { log, metrics, audit } = telemetry
   let draining = false
   let stored = false
+  let listening = false
 
   const rooms = await wireRooms(settings, telemetry, clock, options)
   void rooms.store.ready().then(() => (stored = true))
@@ -42,6 +43,8 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
   const waiting = (): string[] => [
     ...(rooms.credential.current() ? [] : ['credential']),
     ...(stored ? [] : ['store']),
+    // The ops listener is open before the public one: whoever is told `ready` in between connects to nothing.
+    ...(listening ? [] : ['listener']),
     ...(draining ? ['draining'] : []),
   ]
   const ops = createOpsServer({
@@ -66,6 +69,7 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
     await listen(ops, 'ops', settings.listen.ops)
     if (admin && settings.listen.admin !== 'off') await listen(admin, 'admin', settings.listen.admin)
     await listen(edge.app, 'public', settings.listen.public)
+    listening = true
   } catch (error) {
     // Or the listeners that did open would keep a process alive that serves nobody, and tell the platform that it lives.
     await shutDown(running, { delayMs: millis(0), graceMs: millis(0) })

@@ -3,7 +3,7 @@ import { fastify } from 'fastify'
 
 export interface Readiness {
   readonly ready: boolean
-  /** Names of what is missing, from a closed set: config, credential, store, draining. */
+  /** Names of what is missing, from a closed set: credential, store, listener, draining. */
   readonly waiting: readonly string[]
 }
 
