@@ -25,7 +25,7 @@ import { Secret } from '../../src/kernel/secret.ts'
 import { after, type Clock, instant, minutes, seconds, systemClock } from '../../src/kernel/time.ts'
 import { createAttempts } from '../../src/login/attempts.ts'
 import { returnTo } from '../../src/login/return-to.ts'
-import { compileAllow, roleSources } from '../../src/policy/decide.ts'
+import { compileAllow, type RoleSource, roleSources } from '../../src/policy/decide.ts'
 import { routeTable } from '../../src/policy/route-table.ts'
 import { agents } from '../../src/proxy/agents.ts'
 import { connections } from '../../src/proxy/connections.ts'
@@ -85,6 +85,8 @@ export interface EdgeHost {
   /** What the ports do instead of working. */
   readonly broken: {
     store: boolean
+    /** Nothing is in memory: each request takes the slow way. */
+    memory: boolean
     once: boolean
     provider: boolean
     redeem: Redeemed | undefined
@@ -136,8 +138,14 @@ export interface EdgeHostOptions {
   readonly requireSignIn?: readonly string[]
   /** undefined: logins are not limited. */
   readonly loginRate?: { readonly perAddress: Rate | undefined; readonly global: Rate | undefined }
+  /** Of the public route: how long an answer may stand still. */
+  readonly idleMs?: number
   /** What the upstream does instead of answering `upstream`; what it saw is kept as ever. */
   readonly upstream?: RequestListener
+  /** In place of the usual five. */
+  readonly routes?: (upstream: URL) => readonly Route[]
+  /** Where roles are read; as the generic profile does unless set. */
+  readonly roleSources?: readonly RoleSource[]
   /** What the broker does instead of handing out one token to everybody. */
   readonly broker?: (store: SessionStore) => Partial<Broker>
 }
@@ -185,6 +193,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   })
   const broken: EdgeHost['broken'] = {
     store: false,
+    memory: false,
     once: false,
     provider: false,
     redeem: undefined,
@@ -193,7 +202,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   }
   const store: SessionStore = {
     ...real.sessions,
-    peek: (cookie, now) => (broken.store ? undefined : real.sessions.peek(cookie, now)),
+    peek: (cookie, now) => (broken.store || broken.memory ? undefined : real.sessions.peek(cookie, now)),
     open: async (cookie) => (broken.store ? { kind: 'unavailable' } : real.sessions.open(cookie)),
     end: async (ref, reason) => (broken.store ? 'unavailable' : real.sessions.end(ref, reason)),
     create: async (draft) => (broken.create ? { kind: broken.create } : real.sessions.create(draft)),
@@ -208,6 +217,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     name: 'default',
     profile,
     requestTimeoutMs: seconds(5),
+    answers: async () => !broken.provider,
     authorizationUrl: async ({ state, extras }) =>
       broken.provider
         ? { kind: 'unavailable', retryAfter: seconds(7), cause: 'ECONNREFUSED' }
@@ -288,7 +298,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     rate: createLoginRate({ perAddress: undefined, global: undefined, ...options.loginRate, clock, log }),
   }
   const continuation = createLogoutContinue({ app: 'default', once, sealer })
-  const routes = [
+  const routes = options.routes?.(upstreamUrl) ?? [
     aRoute(upstreamUrl, { route: { token: { principal: 'user', ask: { ...the.orders, grant: 'refresh' } } } }),
     aRoute(upstreamUrl, {
       route: {
@@ -319,6 +329,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     }),
     aRoute(upstreamUrl, {
       route: { name: 'public', path: '/public', upstreamPath: '/public', allow: undefined, methods: ['GET'], token: { principal: 'none' } },
+      ...(options.idleMs !== undefined && { limits: { bodyTimeoutMs: options.idleMs } }),
     }),
   ]
   const open = connections(clock)
@@ -336,7 +347,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     onUpstreamUnauthorized: () => {},
   })
   endStreamsWithSessions(store, open)
-  const sources = roleSources('generic', the.clientId)
+  const sources = options.roleSources ?? roleSources('generic', the.clientId)
   const decide = (route: Route) => route.allow && compileAllow(route.allow, sources)
   const app = await createPublicServer({
     context,
