@@ -50,21 +50,29 @@ export interface AccessNote {
   readonly principal?: 'user' | 'app' | 'none' | undefined
 }
 
+/** Nobody received a status; nginx's number for it. */
+const LEFT_BEFORE_ANSWER = 499
+/** An error can lead a request that is watched already to a second place that would watch it. */
+const watched = new WeakSet<ServerResponse>()
+
 /**
  * One line per request, on `close`: it comes exactly once, whether the answer was finished, cut or never begun (Fastify's onResponse does not come
  * for browsers that left). The address is read now: the socket forgets it.
  */
 export const watch = (context: EdgeContext, request: FastifyRequest, reply: FastifyReply, note: AccessNote): void => {
+  const response = reply.raw
+  if (watched.has(response)) return
+  watched.add(response)
   const startedAt = performance.now() - Math.max(0, reply.elapsedTime)
   const address = context.proxies.chainOf(request.raw)[0] ?? 'unknown'
-  const response = reply.raw
   const record = (): void =>
     context.access.record({
       requestId: request.id,
       method: request.method,
       route: note.route,
       path: pathOf(request.url),
-      status: response.statusCode,
+      // Before a head is written Node's default stands there, and 200 is the last thing to say of a request that was never answered.
+      status: response.headersSent ? response.statusCode : LEFT_BEFORE_ANSWER,
       ms: performance.now() - startedAt,
       bytes: bytesOf(response),
       address,

@@ -86,6 +86,8 @@ export const createPublicServer = async (deps: PublicServerDeps): Promise<Fastif
     const { code, retryAfterSeconds } = ofFramework(error) ?? codeOf(error)
     if (code === 'gateway.failed')
       context.log.error({ requestId: request.id, code, cause: error instanceof Error ? error.name : 'unknown' }, 'request failed')
+    // Fastify refuses some bodies before any handler of ours has seen the request.
+    watch(context, request, reply, { route: 'guard' })
     sendProblem(context, request, reply, code, { retryAfterSeconds })
   })
   app.setNotFoundHandler((request, reply) => {
