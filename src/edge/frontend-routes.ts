@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ENDPOINTS } from '../contract/paths.ts'
 import type { Route } from '../domain/route.ts'
 import type { SessionStore } from '../domain/session-store.ts'
+import type { HeldSession, SessionRef } from '../domain/session.ts'
 import { problemOf, outageOf } from '../flows/session-problem.ts'
 import { canonicalPath } from '../policy/canonical-path.ts'
 import { claims } from '../policy/route-table.ts'
@@ -28,7 +29,7 @@ export interface FrontendRoutesDeps {
   readonly frontend: Frontend
   /** Path prefixes of pages that need a session. */
   readonly requireSignIn: readonly string[]
-  readonly store: Pick<SessionStore, 'peek' | 'open'>
+  readonly store: Pick<SessionStore, 'peek' | 'open' | 'touch'>
   readonly forwarder: Pick<Forwarder, 'forward'>
 }
 
@@ -41,14 +42,26 @@ export const registerFrontend = (app: FastifyInstance, context: EdgeContext, dep
   if (frontend.kind === 'upstream') registerUpstream(app, context, deps, frontend.route, gate)
 }
 
-/** True: go on. False: it has been answered. */
-type Gate = (request: FastifyRequest, reply: FastifyReply, path: string) => boolean | Promise<boolean>
+/** With `held`, what follows is that session's: no shared cache may keep it, and it ends with the session. */
+interface Entry {
+  readonly held: HeldSession | undefined
+}
+const EVERYBODY: Entry = { held: undefined }
+/** undefined: it has been answered. */
+type Gate = (request: FastifyRequest, reply: FastifyReply, path: string) => Entry | undefined | Promise<Entry | undefined>
 
 /** Spec §3 "Deep links with Strict". Only for pages of the frontend: a bounce on an API would turn another site's link into a same-origin request. */
-const signInGate =
-  (context: EdgeContext, deps: FrontendRoutesDeps): Gate =>
-  (request, reply, path) => {
-    if (!deps.requireSignIn.some((prefix) => claims(prefix, path))) return true
+const signInGate = (context: EdgeContext, deps: FrontendRoutesDeps): Gate => {
+  const { store } = deps
+  // `/` is everything. Without regard to case: an upstream, or a file system, that folds it would hand out /App for /app.
+  const prefixes = deps.requireSignIn.map((prefix) => (prefix === '/' ? '' : prefix.toLowerCase()))
+  const enter = (held: HeldSession): Entry => {
+    store.touch(held, context.clock.now())
+    return { held }
+  }
+  return (request, reply, path) => {
+    const folded = path.toLowerCase()
+    if (!prefixes.some((prefix) => claims(prefix, folded))) return EVERYBODY
     const facts = csrfFacts(request.method, request.headers)
     const isPage =
       request.method === 'GET' &&
@@ -56,21 +69,25 @@ const signInGate =
       (facts.dest === undefined || facts.dest === 'document' || facts.dest === 'empty')
     const cookie = context.cookies.read(request.headers.cookie)
     if (cookie === undefined) {
+      watch(context, request, reply, { route: LABEL })
       if (!isPage) sendProblem(context, request, reply, 'session.absent')
       // Not same-origin (`none` included: Firefox and redirecting short links): the cookie may exist and just not have been sent.
       else if (facts.site !== 'same-origin')
         sendAnswer(reply, bounceAnswer(context.https, context.basePath + ENDPOINTS.continue, request.url))
       else sendAnswer(reply, redirectAnswer(context.https, 302, loginUrl(context.problems, request.url)))
-      return false
+      return undefined
     }
-    if (deps.store.peek(cookie, context.clock.now())) return true
-    return deps.store.open(cookie).then((opened) => {
-      if (opened.kind === 'found') return true
+    const here = store.peek(cookie, context.clock.now())
+    if (here) return enter(here)
+    return store.open(cookie).then((opened) => {
+      if (opened.kind === 'found') return enter(opened.held)
+      watch(context, request, reply, { route: LABEL })
       if (isPage && !outageOf(opened)) sendAnswer(reply, redirectAnswer(context.https, 302, loginUrl(context.problems, request.url)))
       else sendProblem(context, request, reply, problemOf(opened))
-      return false
+      return undefined
     })
   }
+}
 
 const registerUpstream = (app: FastifyInstance, context: EdgeContext, deps: FrontendRoutesDeps, route: Route, gate: Gate): void => {
   registerProxy(app, route, (request, reply) => {
@@ -80,23 +97,30 @@ const registerUpstream = (app: FastifyInstance, context: EdgeContext, deps: Fron
       watch(context, request, reply, { route: LABEL })
       return sendProblem(context, request, reply, 'request.path-ambiguous')
     }
-    const forward = (): void => {
+    const forward = ({ held }: Entry): void => {
       reply.hijack()
       const { path, query } = target
       const from = { request: request.raw, response: reply.raw, requestId: request.id, startedAt }
-      deps.forwarder.forward({ ...from, route, path, query, token: undefined, session: undefined, principal: 'none' })
+      const session = held && { ref: held.session.ref, endsAt: held.session.card.endsAt }
+      deps.forwarder.forward({ ...from, route, path, query, token: undefined, session, principal: 'none' })
     }
-    const passed = gate(request, reply, target.path)
-    if (passed === true) return forward()
-    if (passed === false) return
-    passed
-      .then((isIn) => {
-        if (isIn) forward()
+    const entry = gate(request, reply, target.path)
+    if (!(entry instanceof Promise)) {
+      if (entry) forward(entry)
+      return
+    }
+    entry
+      .then((entered) => {
+        if (entered) forward(entered)
       })
       .catch((error: unknown) => {
         context.log.error({ requestId: request.id, route: LABEL, cause: nameOf(error) }, 'frontend request failed')
-        if (reply.sent) reply.raw.destroy()
-        else sendProblem(context, request, reply, 'gateway.failed')
+        if (reply.sent) {
+          reply.raw.destroy()
+          return
+        }
+        watch(context, request, reply, { route: LABEL })
+        sendProblem(context, request, reply, 'gateway.failed')
       })
   })
 }
@@ -119,7 +143,8 @@ const registerFiles = (app: FastifyInstance, context: EdgeContext, dir: string, 
     setHeaders: (reply, file) => {
       // Pages may hold what only the signed-in person should see, and the back button must not show them again after sign-out.
       const isPage = file.endsWith('.html')
-      reply.header('cache-control', isPage ? 'no-store' : HASHED.test(file) ? 'public, max-age=31536000, immutable' : 'no-cache')
+      const policy = isPage ? 'no-store' : HASHED.test(file) ? 'public, max-age=31536000, immutable' : 'no-cache'
+      if (!reply.hasHeader('cache-control')) reply.header('cache-control', policy)
       reply.header('x-content-type-options', 'nosniff')
       reply.header('referrer-policy', 'strict-origin-when-cross-origin')
       reply.header('cross-origin-resource-policy', 'same-origin')
@@ -131,10 +156,17 @@ const registerFiles = (app: FastifyInstance, context: EdgeContext, dir: string, 
     method: ['GET', 'HEAD'],
     url: '/*',
     handler: async (request, reply) => {
-      watch(context, request, reply, { route: LABEL })
+      const note: { route: string; sessionRef?: SessionRef } = { route: LABEL }
+      watch(context, request, reply, note)
       const target = canonicalPath(request.url)
       if (!target) return void sendProblem(context, request, reply, 'request.path-ambiguous')
-      if (!(await gate(request, reply, target.path))) return reply
+      const entry = await gate(request, reply, target.path)
+      if (!entry) return reply
+      // Behind the gate nothing is public, whatever its name: a shared cache would hand it to those whom the gate stops.
+      if (entry.held) {
+        note.sessionRef = entry.held.session.ref
+        reply.header('cache-control', 'no-store')
+      }
       const file = await fileFor(dir, target.path)
       if (file !== undefined) return reply.sendFile(file)
       // The frontend's own router knows the rest of its paths; a missing script or image is just missing.
