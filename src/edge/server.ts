@@ -130,6 +130,10 @@ const upgradeRefusal = (upgrade: string | undefined): ProblemCode | undefined =>
 /** Fastify's own refusals; their texts repeat the request and go nowhere. */
 const ofFramework = (error: unknown): { readonly code: ProblemCode; readonly retryAfterSeconds: undefined } | undefined => {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+  // What the file server says of Range and If-Match: the browser's mistake, not an alarm.
+  const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined
+  if (status === 416) return { code: 'request.range-unsatisfiable', retryAfterSeconds: undefined }
+  if (status === 412) return { code: 'request.precondition-failed', retryAfterSeconds: undefined }
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return { code: 'request.body-too-large', retryAfterSeconds: undefined }
   return code.startsWith('FST_ERR_CTP_') || code.startsWith('FST_ERR_BAD_')
     ? { code: 'request.malformed', retryAfterSeconds: undefined }

@@ -91,7 +91,9 @@ describe('the frontend’s files', () => {
     ['/.env', {}, 404],
     ['/missing.js', {}, 404],
     ['/main.js', { range: 'bytes=0-2' }, 206],
+    ['/main.js', { range: 'bytes=9999-' }, 416],
     ['/main.js', { range: 'nonsense' }, 200],
+    ['/main.js', { 'if-match': '"somebody-elses"' }, 412],
     ['/main.js', { 'if-modified-since': 'Fri, 01 Jan 2100 00:00:00 GMT' }, 304],
   ])('%s with %j: %i, one access line, and no alarm', async (path, headers, status) => {
     await start({ frontend: { kind: 'dir', dir: www } })
