@@ -25,10 +25,14 @@ export const answerClientError = (context: EdgeContext, error: Error & { readonl
   })
   const head = lines.map(([name, value]) => `${name}: ${String(value)}\r\n`).join('')
   socket.end(`HTTP/1.1 ${status} ${REASONS[status] ?? 'Error'}\r\n${head}\r\n${body}`)
+  // No timeout of the server watches a connection whose parser gave up: whoever never closes their side would hold it for ever. Not at once, or
+  // what they still send would make the system drop the answer on its way.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref()
   context.metrics.count('sallyport_problem_answers_total', { code })
   context.log.debug({ requestId, code, status: problem(code).status }, 'request could not be parsed')
 }
 
+const LINGER_MS = 1000
 const REASONS: Readonly<Record<number, string>> = { 400: 'Bad Request', 408: 'Request Timeout', 431: 'Request Header Fields Too Large' }
 
 const codeFor = (code: string | undefined): ProblemCode => {

@@ -19,5 +19,6 @@ export const hostRefusal = (url: string, rawHeaders: readonly string[], host: st
     if (found !== undefined) return 'request.malformed' // Node keeps the first; whoever stands before us may have kept the last
     found = rawHeaders[i + 1]
   }
+  if (found === undefined) return 'request.malformed' // RFC 9112 §3.2
   return found === host ? undefined : 'request.host-unknown'
 }

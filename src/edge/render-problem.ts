@@ -81,10 +81,13 @@ export const problemAnswer = (
   }
 }
 
+/** `//host` and `/\host` are other hosts to a browser. */
+const LOCAL = /^\/(?![/\\])/
+
 /** A page of the gateway's own is never a place to come back to. */
 const isOwn = (url: string, settings: ProblemSettings): boolean => {
   const base = settings.loginPath.slice(0, settings.loginPath.lastIndexOf('/'))
-  return url === base || url.startsWith(`${base}/`) || url.startsWith(`${base}?`) || !url.startsWith('/') || url.startsWith('//')
+  return url === base || url.startsWith(`${base}/`) || url.startsWith(`${base}?`) || !LOCAL.test(url)
 }
 
 /** @param returnTo as it came; the login endpoint is the one that validates it */

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import fastifyCookie from '@fastify/cookie'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fastify } from 'fastify'
 import { answerClientError } from './client-error.ts'
 import type { EdgeContext } from './edge-context.ts'
@@ -49,14 +49,18 @@ export const createPublicServer = async (deps: PublicServerDeps): Promise<Fastif
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: deps.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+    requireHostHeader: false, // asked for by our own guard, so that its answer carries a request id and leaves a line
     keepAliveTimeout: 72_000, // longer than the usual load balancer's 60 s, so that it is never we who close first
   }
   const { tls } = deps
   const app: FastifyInstance = fastify({
-    serverFactory: (handler) =>
-      tls
+    serverFactory: (handler) => {
+      const server = tls
         ? createTlsServer({ ...limits, cert: tls.cert, key: tls.key, ALPNProtocols: ['http/1.1'] }, handler)
-        : createServer(limits, handler),
+        : createServer(limits, handler)
+      // Without a listener Node answers 417 by itself, past every guard and log. To ignore what one does not know is as right (RFC 9110 §10.1.1).
+      return server.on('checkExpectation', handler)
+    },
     logger: false,
     bodyLimit: OWN_BODY_BYTES_MAX,
     exposeHeadRoutes: false,
@@ -65,6 +69,7 @@ export const createPublicServer = async (deps: PublicServerDeps): Promise<Fastif
     genReqId: (request) => requestIdOf(request.headers[REQUEST_ID_HEADER], () => context.proxies.chainOf(request).length > 1),
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false },
     frameworkErrors: (_error, request, reply) => {
+      endAfterUpgrade(request, reply)
       reply.header(REQUEST_ID_HEADER, request.id)
       watch(context, request, reply, { route: 'guard' })
       sendProblem(context, request, reply, 'request.path-ambiguous')
@@ -74,8 +79,7 @@ export const createPublicServer = async (deps: PublicServerDeps): Promise<Fastif
 
   app.addHook('onRequest', (request, reply, done) => {
     reply.header(REQUEST_ID_HEADER, request.id)
-    // The parser stops at an upgrade and drops what came behind it in the same packet: whoever pipelined would count answers wrongly from here on.
-    if (request.headers.upgrade !== undefined) reply.raw.shouldKeepAlive = false
+    endAfterUpgrade(request, reply)
     const refusal = hostRefusal(request.raw.url ?? '', request.raw.rawHeaders, context.host) ?? upgradeRefusal(request.headers.upgrade)
     if (!refusal) return done()
     watch(context, request, reply, { route: 'guard' })
@@ -118,6 +122,11 @@ export const createPublicServer = async (deps: PublicServerDeps): Promise<Fastif
   await app.register(async (frontend) => registerFrontend(frontend, context, deps.frontend))
   await app.ready()
   return app
+}
+
+/** The parser stops at an upgrade and drops what came behind it in the same packet: whoever pipelined would count answers wrongly from here on. */
+const endAfterUpgrade = (request: FastifyRequest, reply: FastifyReply): void => {
+  if (request.headers.upgrade !== undefined) reply.raw.shouldKeepAlive = false
 }
 
 /**

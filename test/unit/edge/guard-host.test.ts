@@ -14,7 +14,7 @@ it.each`
   ${['Host', `${HOST}.`]}                       | ${'request.host-unknown'}     | ${'a trailing dot is another origin'}
   ${['Host', 'evil.example']}                   | ${'request.host-unknown'}     | ${'another host'}
   ${['Host', '']}                               | ${'request.host-unknown'}     | ${'empty'}
-  ${[]}                                         | ${'request.host-unknown'}     | ${'none'}
+  ${[]}                                         | ${'request.malformed'}        | ${'none'}
   ${['Host', HOST, 'Host', HOST]}               | ${'request.malformed'}        | ${'two, even if equal'}
   ${['Host', HOST, 'HOST', 'evil.example']}     | ${'request.malformed'}        | ${'two'}
   ${['X-Forwarded-Host', HOST, 'Host', 'evil']} | ${'request.host-unknown'}     | ${'nothing else stands in for it'}

@@ -55,7 +55,7 @@ it('leads back to where the person was, as an escaped parameter', () => {
   expect(body).not.toContain('<img')
 })
 
-it.each(['/bff/callback?code=secret-code&state=secret-state', '//evil.example/x', 'http://evil.example/', '/bff?x=1'])(
+it.each(['/bff/callback?code=secret-code&state=secret-state', '//evil.example/x', '/\\evil.example/x', 'http://evil.example/', '/bff?x=1'])(
   'never offers %s as a place to come back to',
   (url) => {
     const { body } = problemAnswer(settings, 'provider.unavailable', context(navigating, url))
