@@ -4,7 +4,7 @@ import type { Broker } from '../domain/broker.ts'
 import type { ProblemCode } from '../domain/problem.ts'
 import type { Route } from '../domain/route.ts'
 import type { SessionStore } from '../domain/session-store.ts'
-import type { HeldSession, Session } from '../domain/session.ts'
+import type { HeldSession, Opened, Session } from '../domain/session.ts'
 import type { AccessToken, TokenOutcome } from '../domain/token.ts'
 import { problemOf } from '../flows/session-problem.ts'
 import type { CanonicalTarget } from '../policy/canonical-path.ts'
@@ -123,6 +123,11 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
     return outcome.kind === 'issued' ? { access: outcome.access } : outcome
   }
 
+  const look = async (cookie: string): Promise<Opened> => {
+    const held = store.peek(cookie, context.clock.now())
+    return held ? { kind: 'found', held } : store.open(cookie)
+  }
+
   const slow = async (request: FastifyRequest, reply: FastifyReply, target: CanonicalTarget, cookie: string, startedAt: number) => {
     // 1. Open.
     const opened = await store.open(cookie)
@@ -133,14 +138,22 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
     const decision = decide?.(session)
     if (decision?.effect === 'refuse') return deny(request, reply, decision, session)
     // 3. Confirm, and get the token.
+    const wasConfirmed = broker.isConfirmed(held, context.clock.now())
     const ready = await obtain(held)
     if ('kind' in ready) {
       const retryAfterSeconds = ready.kind === 'unavailable' ? ready.retryAfter / 1000 : undefined
       return refuse(request, reply, ready.code, session, { retryAfterSeconds })
     }
-    store.touch(held, context.clock.now())
-    // 4. The browser may have left meanwhile: the forwarder sees that and accounts for it.
-    forward(request, reply, target, { startedAt, session }, ready.access)
+    // 4. Whoever renewed the session brought newer claims with it, and what was decided above was decided by the older ones.
+    const isAsOpened = token.principal === 'user' ? session.tokens.get(token.ask.key) === ready.access : wasConfirmed
+    const newest = isAsOpened ? opened : await look(cookie)
+    if (newest.kind !== 'found') return refuse(request, reply, problemOf(newest), session)
+    const { session: current } = newest.held
+    const decidedAgain = isAsOpened ? undefined : decide?.(current)
+    if (decidedAgain?.effect === 'refuse') return deny(request, reply, decidedAgain, current)
+    store.touch(newest.held, context.clock.now())
+    // 5. The browser may have left meanwhile: the forwarder sees that and accounts for it.
+    forward(request, reply, target, { startedAt, session: current }, ready.access)
   }
 
   return (request, reply) => {
