@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Dispatcher, Pool } from 'undici'
 import type { ProblemCode } from '../domain/problem.ts'
@@ -137,10 +138,11 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
   cut(): void {
     this.#isDone = true
     this.#controller?.abort(GONE)
-    this.#forwarding.response.destroy()
+    this.#destroy()
   }
 
   drained(): void {
+    this.#forwarding.response.socket?.setTimeout(0)
     this.#controller?.resume()
   }
 
@@ -199,6 +201,7 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
     if (response.write(chunk)) return
     controller.pause()
     response.once('drain', onDrain)
+    this.#limitStandstill()
   }
 
   /** Trailers are never forwarded. */
@@ -206,6 +209,7 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
     if (this.#isDone) return
     if (this.#head) this.#writeHead()
     this.#isDone = true
+    if (this.#bytes > STANDSTILL_BYTES) this.#limitStandstill()
     if (this.#whole) this.#forwarding.response.end(this.#whole)
     else this.#forwarding.response.end()
   }
@@ -222,7 +226,26 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
       return
     }
     this.#isDone = true
-    response.destroy() // a cut, never a short but complete body
+    this.#destroy() // a cut, never a short but complete body
+  }
+
+  /**
+   * A browser that takes nothing any more holds a connection, its upstream's and a place among `limits.in_flight`; undici does not time a paused
+   * answer. Node counts what is taken as life, and takes the limit away when the answer has left.
+   */
+  #limitStandstill(): void {
+    const { response, route } = this.#forwarding
+    response.socket?.setTimeout(route.limits.bodyTimeoutMs)
+  }
+
+  /**
+   * Ends the connection. An answer that waits behind another one (pipelining) has none yet: Node would give it its turn all the same, send what is
+   * buffered of it and leave the browser waiting for the rest for ever. So the connection ends when its turn comes.
+   */
+  #destroy(): void {
+    const { response } = this.#forwarding
+    if (response.socket === null) response.once('socket', endConnection)
+    response.destroy()
   }
 
   #writeHead(): void {
@@ -240,6 +263,9 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
   }
 }
 
+/** The system takes about that much at once, whoever reads it. */
+const STANDSTILL_BYTES = 64 * 1024
+
 /** Nobody received a status; nginx's number for it. */
 const LEFT_BEFORE_ANSWER = 499
 
@@ -256,6 +282,7 @@ export const follow = (response: ServerResponse, exchange: Exchange): void => {
 function onClose(this: Carrier): void {
   this[EXCHANGE]?.closed()
 }
+const endConnection = (socket: Socket): void => void socket.destroy()
 function onDrain(this: Carrier): void {
   this[EXCHANGE]?.drained()
 }
