@@ -33,11 +33,20 @@ export const compileAllow = (allow: Allow, sources: readonly RoleSource[]): ((se
     case 'signed-in':
       return () => FORWARD
     case 'claim':
-      return leaf(`claim ${allow.name}`, ({ grant }) => holdsAny(own(grant.claims, allow.name), allow.anyOf))
+      return unlessOverage(
+        allow.name,
+        leaf(`claim ${allow.name}`, ({ grant }) => holdsAny(own(grant.claims, allow.name), allow.anyOf)),
+      )
     case 'role':
       return leaf('role', ({ grant }) => sources.some((source) => includesAny(listed(at(grant.claims, source)), allow.anyOf)))
     case 'group':
-      return groupRule(allow.anyOf)
+      return unlessOverage(
+        'groups',
+        leaf('group', ({ grant }) => {
+          const groups = own(grant.claims, 'groups')
+          return Array.isArray(groups) && includesAny(listed(groups), allow.anyOf)
+        }),
+      )
     case 'scope':
       return leaf('scope', ({ grant }) => includesAny(grant.scopes, allow.anyOf))
     case 'tenant':
@@ -59,16 +68,16 @@ const leaf = (rule: string, holds: (session: Session) => boolean): Rule => {
   return (session) => (holds(session) ? FORWARD : denied)
 }
 
-const groupRule = (wanted: readonly string[]): Rule => {
+/** Too many groups to list: the token says where to ask for them instead (OIDC Core §5.6.2, Entra "groups overage"). Unknown is not none. */
+const unlessOverage = (claim: string, rule: Rule): Rule => {
+  if (claim !== 'groups') return rule
   const overage: Decision = { effect: 'refuse', code: 'policy.groups-overage', rule: 'group' }
-  const listedRule = leaf('group', ({ grant }) => {
-    const groups = own(grant.claims, 'groups')
-    return Array.isArray(groups) && includesAny(listed(groups), wanted)
-  })
-  // Too many groups to list: the token says where to ask for them instead (OIDC Core §5.6.2, Entra "groups overage"). Unknown is not none.
-  return (session) => (isOverage(session.grant.claims) ? overage : listedRule(session))
+  return (session) => (isOverage(session.grant.claims) ? overage : rule(session))
 }
-const isOverage = (claims: Claims): boolean => own(claims, 'hasgroups') === true || at(claims, ['_claim_names', 'groups']) !== undefined
+const isOverage = (claims: Claims): boolean => {
+  const has = own(claims, 'hasgroups')
+  return (has !== undefined && has !== false) || at(claims, ['_claim_names', 'groups']) !== undefined
+}
 
 const anyOf = (rules: readonly Rule[]): Rule => {
   const denied: Decision = { effect: 'refuse', code: 'policy.denied', rule: 'any-of' }
