@@ -68,7 +68,7 @@ export const count = (min: number, max: number) =>
 export const rate = () =>
   text<Rate | 'off'>('a rate such as 5/s, 30/m or 1000/h, or off', (value) => {
     const parsed = value === 'off' ? value : parseRate(value)
-    return parsed === undefined ? invalid('expected a rate such as 5/s, 30/m or 1000/h, or off') : { ok: parsed }
+    return parsed === undefined ? invalid('not a rate', 'Write a rate such as `5/s`, `60/m` or `1000/h`, or `off`.') : { ok: parsed }
   })
 
 /** A reference yields text, and a text is not taken for a decision. */

@@ -36,7 +36,7 @@ export const judgeJwk = (text: string, file: string): JudgedJwk => {
   if (!isForSigning(jwk)) return unusable('key-not-for-signing')
   const privateKey = readKey(jwk)
   if (!privateKey) return unusable('key-unreadable')
-  if (!isWhole(privateKey)) return unusable('key-mismatch')
+  if (!isWhole(privateKey, jwk)) return unusable('key-mismatch')
   const natural = algorithmOf(privateKey)
   if (natural === 'weak') return unusable('key-weak')
   if (natural === 'unsupported') return unusable('key-unsupported')
@@ -59,11 +59,15 @@ const isForSigning = ({ use, key_ops: operations }: Record<string, unknown>): bo
   (use === undefined || use === 'sig') && (operations === undefined || (Array.isArray(operations) && operations.includes('sign')))
 
 /** The public half of a JWK is written beside the private one and need not belong to it: the provider would be told the wrong key. */
-const isWhole = (privateKey: KeyObject): boolean => {
+const isWhole = (privateKey: KeyObject, written: JsonWebKey): boolean => {
+  const publicKey = createPublicKey(privateKey)
+  const real = publicKey.export({ format: 'jwk' })
+  // Node takes the public half of an Ed25519 key from the private one, whatever is written, and that of the others as written.
+  if (real.x !== written.x || real.y !== written.y || real.n !== written.n || real.e !== written.e) return false
   const digest = privateKey.asymmetricKeyType === 'ed25519' ? null : 'sha256'
   const sample = Buffer.from('sallyport')
   try {
-    return verify(digest, sample, createPublicKey(privateKey), sign(digest, sample, privateKey))
+    return verify(digest, sample, publicKey, sign(digest, sample, privateKey))
   } catch {
     return false
   }

@@ -22,6 +22,8 @@ export interface HostileProvider {
   clientKey: KeyObject | undefined
   hits(endpoint: EndpointName): number
   last(endpoint: EndpointName): Recorded
+  /** What the authorization endpoint would find under this `request_uri`: once, and only within its life (RFC 9126 §4). */
+  takePushed(requestUri: string): URLSearchParams | undefined
   /** What the authorization endpoint would have handed out for this request. */
   issueCode(grant: { readonly challenge: string; readonly nonce: string; readonly claims?: Record<string, unknown> }): string
   /** New signing key, served and used from now on; the old one is gone. */
@@ -35,7 +37,7 @@ export interface HostileProvider {
   close(): Promise<void>
 }
 
-export type EndpointName = 'discovery' | 'jwks' | 'token' | 'revocation'
+export type EndpointName = 'discovery' | 'jwks' | 'token' | 'revocation' | 'par'
 export interface Recorded {
   readonly endpoint: EndpointName | 'other'
   readonly path: string
@@ -59,16 +61,19 @@ export interface Signer {
 
 export const CLIENT_SECRET = 'canary-client-secret'
 const CLIENT_ID = 'gateway'
+const PUSHED_SECONDS = 60
 const PATHS: Readonly<Record<string, EndpointName>> = {
   '/.well-known/openid-configuration': 'discovery',
   '/jwks': 'jwks',
   '/token': 'token',
   '/revoke': 'revocation',
+  '/par': 'par',
 }
 
 export const startHostileProvider = async (redirectUri = 'https://shop.example.com/bff/callback'): Promise<HostileProvider> => {
   const requests: Recorded[] = []
   const codes = new Map<string, { readonly challenge: string; readonly nonce: string; readonly claims: Record<string, unknown> }>()
+  const pushed = new Map<string, { readonly parameters: URLSearchParams; readonly until: number }>()
   const refreshTokens = new Map<string, 'live' | 'spent'>()
   const assertionIds = new Set<string>()
   let familyKilled = false
@@ -104,6 +109,16 @@ export const startHostileProvider = async (redirectUri = 'https://shop.example.c
         return { body: { keys: provider.keys } }
       case 'token':
         return token(request)
+      case 'par': {
+        if (!(await isClient(request))) return denied('invalid_client', 401)
+        const { parameters } = request
+        // RFC 9126 §2.1.
+        if (parameters.get('client_id') !== CLIENT_ID || parameters.has('request_uri')) return denied('invalid_request')
+        if (parameters.get('redirect_uri') !== redirectUri) return denied('invalid_redirect_uri')
+        const requestUri = `urn:ietf:params:oauth:request_uri:${randomUUID()}`
+        pushed.set(requestUri, { parameters, until: Date.now() + PUSHED_SECONDS * 1000 })
+        return { status: 201, body: { request_uri: requestUri, expires_in: PUSHED_SECONDS } }
+      }
       case 'revocation':
         if (!(await isClient(request))) return denied('invalid_client', 401)
         refreshTokens.set(request.parameters.get('token') ?? '', 'spent')
@@ -179,6 +194,11 @@ export const startHostileProvider = async (redirectUri = 'https://shop.example.c
       const request = requests.findLast((one) => one.endpoint === endpoint)
       if (!request) throw new Error(`no request to ${endpoint}`)
       return request
+    },
+    takePushed: (requestUri) => {
+      const found = pushed.get(requestUri)
+      pushed.delete(requestUri)
+      return found && found.until > Date.now() ? found.parameters : undefined
     },
     issueCode: ({ challenge, nonce, claims = {} }) => {
       const code = `canary-code-${randomUUID()}`

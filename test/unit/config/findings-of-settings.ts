@@ -151,6 +151,22 @@ export const SETTING_CASES: readonly Case[] = [
     '`method` goes with secrets only',
   ),
   c(
+    'config.client-auth-choice',
+    'a method for a JWK',
+    good({ client_auth: '  client_auth: [{ jwk_file: /a, method: client_secret_basic }]' }),
+    '5:17',
+    '{',
+    '`method` goes with secrets only',
+  ),
+  c(
+    'config.client-auth-choice',
+    'a JWK and a secret in one',
+    good({ client_auth: '  client_auth: [{ jwk_file: /a, client_secret_file: /b }]' }),
+    '5:17',
+    '{',
+    'jwk_file',
+  ),
+  c(
     'config.rotation-override',
     'strict rotation at Entra',
     good({ issuer: '  profile: entra\n  tenant: a.example\n  rotation: strict' }),

@@ -52,6 +52,8 @@ describe('the 18-line configuration of the contract', () => {
   })
 
   it('has the defaults of the contract', () => {
+    expect(settings.login.rate).toEqual({ perAddress: { count: 60, perMs: 60_000 }, global: { count: 600, perMs: 60_000 } })
+    expect(settings.providers.default.par).toBe('auto')
     expect(settings.basePath).toBe('/bff')
     expect(settings.listen).toEqual({
       public: { kind: 'tcp', host: '0.0.0.0', port: 8080 },
@@ -100,7 +102,9 @@ const DEMO = {
   DEMO_CLIENT_SECRET: 's',
   DEMO_FRONTEND: '/w',
   DEMO_ORDERS: 'http://127.0.0.1:2',
-  DEMO_REPORTS: 'http://127.0.0.1:3',
+  DEMO_CUSTOMERS: 'http://127.0.0.1:3',
+  DEMO_INVENTORY: 'http://127.0.0.1:4',
+  DEMO_CONTROLS: 'http://127.0.0.1:5',
 }
 
 it.each([

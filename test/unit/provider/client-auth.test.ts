@@ -1,6 +1,8 @@
+import { createPrivateKey } from 'node:crypto'
 import { decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { judgePair } from '../../../src/credentials/certificate.ts'
+import { judgeJwk } from '../../../src/credentials/jwk.ts'
 import type { Credential } from '../../../src/domain/credential.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import { instant } from '../../../src/kernel/time.ts'
@@ -51,6 +53,26 @@ it('Entra gets PS256 with x5t#S256, no kid, and its token endpoint as the audien
   expect((await room.provider.application(ASK)).kind).toBe('issued')
   expect(decodeProtectedHeader(assertion())).toEqual({ alg: 'PS256', typ: 'JWT', 'x5t#S256': pair.thumbprint })
   expect(decodeJwt(assertion()).aud).toBe(`${hostile.issuer}/token`)
+})
+
+it.each<['rsa' | 'ec' | 'ed25519', string | undefined, string]>([
+  ['rsa', undefined, 'PS256'],
+  ['rsa', 'RS256', 'RS256'],
+  ['ec', undefined, 'ES256'],
+  ['ed25519', undefined, 'EdDSA'],
+])('a JWK of an %s key that says %s signs %s under its own kid, and is accepted', async (kind, alg, algorithm) => {
+  const pair = selfSigned({ kind })
+  const jwk = { ...createPrivateKey(pair.key).export({ format: 'jwk' }), kid: 'our-key-7', ...(alg !== undefined && { alg }) }
+  const judged = judgeJwk(JSON.stringify(jwk), 'client.jwk')
+  if (judged.kind === 'unusable') throw new Error(judged.fault)
+  hostile.clientKey = pair.publicKey
+  for (const profile of ['generic', 'entra'] as const) {
+    room = providerRoom(hostile.issuer, { profile: profileOf(profile), clientAuth: { current: () => judged.credential } })
+    expect((await room.provider.application(ASK)).kind).toBe('issued')
+    expect(decodeProtectedHeader(assertion())).toEqual({ alg: algorithm, kid: 'our-key-7', typ: 'JWT' })
+    expect(visible(room)).not.toContain(assertion())
+    await room.provider.close()
+  }
 })
 
 it('each assertion is new and lives a minute at most', async () => {
