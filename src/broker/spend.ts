@@ -79,6 +79,9 @@ const recover = async (
   if (waited === 'changed') return AGAIN
   if (waited === 'too-long') return unavailable('store.unavailable')
 
+  // A strict provider gets one recovery and forgives no second: not into the very stall that lost the first answer, or a stall would sign users out.
+  if (provider.profile.rotation === 'strict' && !(await provider.answers())) return unavailable('provider.unavailable')
+
   const taken = await store.takeOverMark(lease, session, mark, provider.requestTimeoutMs)
   switch (taken) {
     case 'taken':

@@ -94,6 +94,8 @@ export interface Provider {
   redeem(query: URLSearchParams, checks: RedeemChecks, ask: Ask | undefined): Promise<Redeemed>
   /** Ends within `requestTimeoutMs`, discovery and key fetches included. `idToken` of the answer: only when the profile needs it for logout. */
   refresh(refreshToken: Secret<'refresh-token'>, ask: Ask, known: KnownIdentity): Promise<TokenAnswer>
+  /** Asks for something harmless, whether the provider is there at all. Before a step that could not be taken back. */
+  answers(): Promise<boolean>
   /** RFC 6749 §4.4. */
   application(ask: Ask): Promise<TokenAnswer>
   /** RFC 7009, bounded, best effort. */

@@ -33,6 +33,8 @@ export type Discovered =
 export interface Discovery {
   /** At once while a copy is held, however old; otherwise after one bounded request, shared by all who ask. */
   get(): Promise<Discovered>
+  /** Asks now, shared by all who ask meanwhile: true when the metadata came. What is held stays. */
+  probe(): Promise<boolean>
   /** The copy held, without any I/O. */
   held(): Metadata | undefined
 }
@@ -87,6 +89,7 @@ export const createDiscovery = (deps: DiscoveryDeps): Discovery => {
 
   return {
     held: () => held,
+    probe: async () => (await load()).kind === 'found',
     get: async () => {
       const now = deps.clock.now()
       if (held) {

@@ -116,6 +116,7 @@ export const createProvider = (deps: ProviderDeps): Provider & { close(): Promis
     },
     redeem: (query, checks, ask) => redeem(room, query, checks, ask),
     refresh: (refreshToken, ask, known) => refresh(room, refreshToken, ask, known),
+    answers: room.discovery.probe,
     application: (ask) => application(room, ask),
     revoke: room.revoke,
     endSessionUrl: async (hint) => {

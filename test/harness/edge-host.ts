@@ -5,7 +5,7 @@ import { ephemeralKeyring } from '../../src/crypto/keyring.ts'
 import { createSealer } from '../../src/crypto/seal.ts'
 import type { AuditEvent } from '../../src/domain/audit-event.ts'
 import type { Broker } from '../../src/domain/broker.ts'
-import type { Metrics } from '../../src/domain/metric.ts'
+import type { MetricName, Metrics } from '../../src/domain/metric.ts'
 import type { Provider, Redeemed } from '../../src/domain/provider.ts'
 import type { Route } from '../../src/domain/route.ts'
 import type { OnceStore, SessionStore } from '../../src/domain/session-store.ts'
@@ -73,6 +73,10 @@ export interface EdgeHost {
   readonly logged: { readonly facts: Facts; readonly message: string }[]
   readonly clock: ShiftedClock
   readonly store: SessionStore
+  /** How often the provider was asked where to go. */
+  authorizations(): number
+  /** How often a counter was moved, whatever its labels. */
+  counted(name: MetricName): number
   readonly redemptions: string[]
   readonly revoked: string[]
   readonly upstreamSaw: {
@@ -136,6 +140,7 @@ export interface EdgeHostOptions {
   /** `upstream`: the same server the routes lead to. */
   readonly frontend?: Frontend | 'upstream'
   readonly requireSignIn?: readonly string[]
+  readonly trustedProxies?: readonly string[]
   /** undefined: logins are not limited. */
   readonly loginRate?: { readonly perAddress: Rate | undefined; readonly global: Rate | undefined }
   /** Of the public route: how long an answer may stand still. */
@@ -161,7 +166,8 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   const audit = { record: (event: AuditEvent): void => void events.push(event) }
   const line = (facts: Facts, message: string): void => void logged.push({ facts, message })
   const log: Log = { debug: line, info: line, warn: line, error: line }
-  const metrics: Metrics = { count: () => {}, gauge: () => {}, observe: () => {} }
+  const counts = new Map<MetricName, number>()
+  const metrics: Metrics = { count: (name) => void counts.set(name, (counts.get(name) ?? 0) + 1), gauge: () => {}, observe: () => {} }
   const sealer = createSealer({ keyring: ephemeralKeyring(clock.now()) })
   const upstreamSaw: EdgeHost['upstreamSaw'] = []
   const upstream = createServer((request, response) => {
@@ -211,6 +217,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
 
   const secrets = { access: canary('access'), refresh: canary('refresh'), id: canary('id'), code: canary('code') }
   const redemptions: string[] = []
+  let authorizations = 0
   const revoked: string[] = []
   const profile: Provider['profile'] = { name: 'generic', target: 'resource', rotation: 'strict', logoutHint: 'id-token' }
   const provider: Provider = {
@@ -218,8 +225,9 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     profile,
     requestTimeoutMs: seconds(5),
     answers: async () => !broken.provider,
-    authorizationUrl: async ({ state, extras }) =>
-      broken.provider
+    authorizationUrl: async ({ state, extras }) => {
+      authorizations += 1
+      return broken.provider
         ? { kind: 'unavailable', retryAfter: seconds(7), cause: 'ECONNREFUSED' }
         : {
             kind: 'url',
@@ -270,7 +278,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   }
 
   const jar = sessionCookieJar(publicUrl)
-  const proxies = trustedProxies([])
+  const proxies = trustedProxies(options.trustedProxies ?? [])
   const accessLog = { record: (entry: AccessEntry): void => void access.push(entry) }
   const context: EdgeContext = {
     origin: publicUrl.origin,
@@ -374,6 +382,8 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     logged,
     clock,
     store,
+    authorizations: () => authorizations,
+    counted: (name) => counts.get(name) ?? 0,
     redemptions,
     revoked,
     upstreamSaw,

@@ -28,12 +28,16 @@ export interface FakeProviderPort extends Provider {
   readonly revoked: string[]
   /** Refresh tokens sent again after their rotation had been received. */
   readonly sentAfterRotation: string[]
+  /** While set, it answers nothing and the fate of what is sent is unknown. */
+  readonly away: { is: boolean }
   /** At most so many refresh calls were under way at once. */
   mostAtOnce(): number
   isAlive(refreshToken: Secret<'refresh-token'> | undefined): boolean
   /** Whose access token this is, and for which ask. */
   readAccessToken(token: AccessToken | undefined): { readonly subject: string; readonly audience: string | undefined } | undefined
 }
+
+const LOST: TokenAnswer = { kind: 'unavailable', sent: 'unknown', retryAfter: seconds(1), cause: 'timeout' }
 
 export interface FakeProviderOptions {
   readonly clock: Clock
@@ -59,6 +63,7 @@ export const createFakeProvider = (options: FakeProviderOptions): FakeProviderPo
   const sends: FakeProviderPort['sends'] = []
   const applications: Ask[] = []
   const revoked: string[] = []
+  const away = { is: false }
   const sentAfterRotation: string[] = []
   let serial = 0
   let underWay = 0
@@ -102,7 +107,7 @@ export const createFakeProvider = (options: FakeProviderOptions): FakeProviderPo
   const spoil = (answer: TokenAnswer): TokenAnswer => {
     const how = spoiled.shift()
     if (!how || answer.kind !== 'issued') return answer
-    if (how === 'lose') return { kind: 'unavailable', sent: 'unknown', retryAfter: seconds(1), cause: 'timeout' }
+    if (how === 'lose') return LOST
     return { kind: 'violation', concerns: how, check: 'planted', refreshToken: answer.refreshToken }
   }
 
@@ -118,7 +123,7 @@ export const createFakeProvider = (options: FakeProviderOptions): FakeProviderPo
     most = Math.max(most, ++underWay)
     try {
       await gates.pass('refresh:before')
-      const answer = scriptedAnswer(ask) ?? spoil(work(token, ask))
+      const answer = away.is ? LOST : (scriptedAnswer(ask) ?? spoil(work(token, ask)))
       await gates.pass('refresh:after')
       if ((answer.kind === 'issued' || answer.kind === 'violation') && answer.refreshToken) rotationReceived.add(token)
       return answer
@@ -133,6 +138,8 @@ export const createFakeProvider = (options: FakeProviderOptions): FakeProviderPo
     requestTimeoutMs,
     gates,
     refresh,
+    away,
+    answers: async () => !away.is,
     application: async (ask) => {
       applications.push(ask)
       await gates.pass('application:before')

@@ -315,6 +315,22 @@ describe('a mark that is found', () => {
     expect(fleet.provider.revoked).toHaveLength(1)
   })
 
+  // Three audiences of one session at expiry, in one stall: the first took the send, the second the recovery, and the third signed the user out.
+  it('strict: a provider that stalls for several asks signs nobody out, and is not asked with the token again before it answers', async () => {
+    const fleet = createFleet()
+    const one = fleet.replica('one')
+    const session = fleet.session()
+    fleet.provider.away.is = true
+    for (let tries = 0; tries < 4; tries += 1) {
+      expect(await finish(fleet, ask(fleet, one, session))).toBe('provider.unavailable')
+      await fleet.clock.advance(seconds(60))
+    }
+    expect(fleet.provider.sends).toHaveLength(1)
+    fleet.provider.away.is = false
+    expect(await finish(fleet, ask(fleet, one, session))).toBe('issued')
+    expect(fleet.provider.sends).toHaveLength(2)
+  })
+
   it('tolerant: spends again, as often as it takes', async () => {
     const fleet = createFleet({ rotation: 'tolerant' })
     const session = await crashAfterSending(fleet, 'refresh:after')

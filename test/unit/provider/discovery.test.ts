@@ -75,6 +75,15 @@ it('the last good copy is served while the provider is away, and refreshed behin
   expect(hostile.hits('discovery')).toBe(2)
 })
 
+it('a probe asks now, whatever is held, and a provider that does not answer it loses nothing that is held', async () => {
+  await discovery.get()
+  expect(await discovery.probe()).toBe(true)
+  expect(hostile.hits('discovery')).toBe(2)
+  hostile.script.discovery = () => ({ status: 503 })
+  expect(await discovery.probe()).toBe(false)
+  expect((await discovery.get()).kind).toBe('found')
+})
+
 it('a refreshed copy is used; one with another issuer is not', async () => {
   await discovery.get()
   hostile.metadata = { issuer: 'https://evil.example', token_endpoint: 'https://evil.example/token' }
