@@ -64,11 +64,13 @@ describe('SIGTERM', { timeout: 30_000 }, () => {
     )
     expect(performance.now() - since).toBeGreaterThan(DELAY_SECONDS * 1000 - 50)
     expect(upstream.held()).toBe(SLOW)
+    const released = performance.now()
     upstream.release()
     const answers = await slow
     expect(answers.map(({ status, body }) => `${status} ${body}`)).toEqual(Array.from({ length: SLOW }, () => '200 done'))
     expect(await cut).toBe(true)
     expect(await gateway?.exited).toBe(0)
+    expect(performance.now() - released, 'the stream holds up nothing').toBeLessThan((GRACE_SECONDS * 1000) / 2)
     expect(performance.now() - since).toBeLessThan((DELAY_SECONDS + GRACE_SECONDS + 2) * 1000)
   })
 
