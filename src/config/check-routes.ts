@@ -69,11 +69,15 @@ const checkToken = (route: RouteInput, i: number, report: Report): void => {
   if (token.principal === 'app' && route.allow === undefined) report({ code: 'config.route-allow-absent', path: ['routes', i] })
 }
 
-const checkAllow = (rule: AllowInput, path: readonly (string | number)[], report: Report): void => {
+/** Deeper than anybody can read; the YAML reader has its own bound behind this one. */
+const ALLOW_DEEP_MAX = 8
+
+const checkAllow = (rule: AllowInput, path: readonly (string | number)[], report: Report, deep = 0): void => {
   if (rule === 'signed_in') return
+  if (deep > ALLOW_DEEP_MAX) return report({ code: 'config.allow-too-deep', path, onKey: true })
   const given = Object.entries(rule).filter(([, value]) => value !== undefined)
   if (given.length !== 1 || (rule.claims && Object.keys(rule.claims).length === 0))
     report({ code: 'config.allow-choice', path, onKey: true })
   for (const kind of ['any_of', 'all_of'] as const)
-    for (const [i, inner] of (rule[kind] ?? []).entries()) checkAllow(inner, [...path, kind, i], report)
+    for (const [i, inner] of (rule[kind] ?? []).entries()) checkAllow(inner, [...path, kind, i], report, deep + 1)
 }

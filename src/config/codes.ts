@@ -135,6 +135,7 @@ export const CONFIG_CODES = {
     'A rule is exactly one condition.',
     'Wrap several in `any_of: [ … ]` or `all_of: [ … ]`, so that it is plain which is meant.',
   ),
+  'config.allow-too-deep': refused('A rule is nested more than 8 deep.', 'Say the same with fewer levels of any_of and all_of.'),
   'config.cookie-of-gateway': refused('The cookies of the gateway are never passed on.', 'Remove the name.'),
 } as const satisfies Record<string, ConfigCodeDefinition>
 

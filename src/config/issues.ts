@@ -1,6 +1,6 @@
 import type * as z from 'zod'
 import { CONFIG_CODES, type ConfigCode } from './codes.ts'
-import { isPrintableKey, knownAt, settingNames } from './known.ts'
+import { isPrintableKey, knownAt, settingNames, type Known } from './known.ts'
 import { valueAt, type SettingPath } from './path.ts'
 import type { Remark } from './report.ts'
 import { nearest } from './suggest.ts'
@@ -130,16 +130,7 @@ const missing = (path: SettingPath): Remark => {
 const isBare = (value: unknown): boolean => typeof value === 'number' || typeof value === 'boolean'
 
 const wrongType = (path: SettingPath, needsQuotes = false): Remark => {
-  const known = knownAt(path)
-  const expects =
-    known?.expects ??
-    (known && known.values.length > 0
-      ? `one of ${known.values.join(', ')}`
-      : known && known.keys.length > 0
-        ? `a mapping of ${known.keys.slice(0, 8).join(', ')}`
-        : known?.scalar
-          ? 'a single value'
-          : 'a list')
+  const expects = expected(knownAt(path))
   return {
     code: 'config.value-type',
     path,
@@ -148,8 +139,22 @@ const wrongType = (path: SettingPath, needsQuotes = false): Remark => {
   }
 }
 
+/** Every shape that may stand here: `signed_in, or a mapping of roles, groups`. */
+const expected = (known: Known | undefined): string => {
+  const [only, ...more] = known?.values ?? []
+  const value =
+    known?.expects ??
+    (only === undefined ? (known?.scalar ? 'a single value' : undefined) : more.length === 0 ? only : `one of ${known?.values.join(', ')}`)
+  return [value, mappingText(known), known?.list ? 'a list' : undefined].filter((part) => part !== undefined).join(', or ') || 'a list'
+}
+const mappingText = (known: Known | undefined): string | undefined => {
+  if (known && known.keys.length > 0) return `a mapping of ${known.keys.slice(0, 8).join(', ')}`
+  return known?.mapping ? 'a mapping' : undefined
+}
+
 const wrongValue = (path: SettingPath, value: unknown): Remark => {
-  const values = knownAt(path)?.values ?? []
+  const known = knownAt(path)
+  const values = known?.values ?? []
   const later = LATER_VALUES[shape(path)]?.find((name) => name === value)
   if (later !== undefined)
     return {
@@ -163,7 +168,7 @@ const wrongValue = (path: SettingPath, value: unknown): Remark => {
     code: 'config.value-invalid',
     path,
     reason: `\`${shortName(path)}\` is not one of the known values`,
-    fix: `${meant === undefined ? '' : `Did you mean \`${meant}\`? `}Expected one of: ${values.join(', ')}.`,
+    fix: `${meant === undefined ? '' : `Did you mean \`${meant}\`? `}${values.length > 1 ? `Expected one of: ${values.join(', ')}` : `Expected: ${expected(known)}`}.`,
   }
 }
 

@@ -12,6 +12,10 @@ export interface Known {
   readonly values: readonly string[]
   /** Neither mapping nor list only: a value may stand here. */
   readonly scalar: boolean
+  /** A list may stand here. */
+  readonly list: boolean
+  /** A mapping with keys of the writer's choice may stand here. */
+  readonly mapping: boolean
 }
 
 const resolved = (node: JsonSchema): JsonSchema =>
@@ -47,6 +51,8 @@ export const knownAt = (path: SettingPath): Known | undefined => {
       .flatMap((node) => [...(node.enum ?? []), ...(node.const === undefined ? [] : [node.const])])
       .filter((value) => typeof value === 'string'),
     scalar: nodes.some((node) => [node.type].flat().some((type) => type !== undefined && type !== 'object' && type !== 'array')),
+    list: nodes.some((node) => node.items !== undefined),
+    mapping: nodes.some((node) => typeof node.additionalProperties === 'object'),
   }
 }
 

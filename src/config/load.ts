@@ -53,11 +53,16 @@ export const loadSettings = (request: LoadRequest): Loaded => {
   const dir = folderOf(request.file)
   const sources: ReferenceSources = { env: request.env, dir, readFile: request.readFile ?? readReference }
   const { tree, report, findings, lines } = parseSource(printable(request.file), text, sources)
-  if (findings.length > 0 && tree.faults.length === 0) return { kind: 'refused', findings } // broken YAML: whatever else could be said is guesswork
+  // Broken YAML, or too much of it: whatever else could be said is guesswork.
+  const isUnread = tree.faults.length === 0 || tree.faults.some((fault) => fault.code === 'config.yaml-too-complex')
+  if (findings.length > 0 && isUnread) return { kind: 'refused', findings }
   checkSource(tree, report)
-  const parsed = validate(tree, report)
-  // A reference that failed left a hole: what seems to contradict it would be guesswork.
-  if (parsed && tree.faults.length === 0) check(parsed, report)
+  const { parsed, thinned } = validate(tree, report)
+  // A reference that failed left a hole: what seems to contradict it would be guesswork. So would "no condition" where an unknown one was taken out.
+  if (parsed && tree.faults.length === 0)
+    check(parsed, (remark) => {
+      if (remark.code !== 'config.allow-choice' || !thinned.has(pathText(remark.path))) report(remark)
+    })
   const errors = findings.filter((finding) => finding.severity === 'error')
   if (errors.length > 0 || !parsed) return { kind: 'refused', findings: inOrder(findings) }
   return {
@@ -69,24 +74,30 @@ export const loadSettings = (request: LoadRequest): Loaded => {
   }
 }
 
+interface Validated {
+  readonly parsed: Parsed | undefined
+  /** Mappings that an unknown key was taken out of. */
+  readonly thinned: ReadonlySet<string>
+}
+
 /** Reports what the schema refuses. Unknown keys are taken out once, so that the cross-field checks can speak in the same run. */
-const validate = (tree: Tree, report: Report): Parsed | undefined => {
+const validate = (tree: Tree, report: Report): Validated => {
   const data = tree.data ?? {}
+  const thinned = new Set<string>()
   const first = settingsSchema.safeParse(data)
-  if (first.success) return first.data
+  if (first.success) return { parsed: first.data, thinned }
   // What a reference failed to yield is not also missing.
   const failed = new Set(tree.faults.map((fault) => pathText(fault.path)))
   for (const remark of remarksOf(first.error.issues, data)) if (!failed.has(pathText(remark.path))) report(withoutEcho(remark, tree))
   const unknown = first.error.issues.filter((issue) => issue.code === 'unrecognized_keys')
-  if (unknown.length < first.error.issues.length) return undefined
+  if (unknown.length < first.error.issues.length) return { parsed: undefined, thinned }
   for (const issue of unknown) {
-    const owner = valueAt(
-      data,
-      issue.path.map((step) => (typeof step === 'number' ? step : String(step))),
-    )
+    const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)))
+    const owner = valueAt(data, path)
+    thinned.add(pathText(path))
     if (typeof owner === 'object' && owner !== null) for (const key of issue.keys) Reflect.deleteProperty(owner, key)
   }
-  return settingsSchema.safeParse(data).data
+  return { parsed: settingsSchema.safeParse(data).data, thinned }
 }
 
 /** A fix may quote the value it corrects (one of the wrong type has none); what came through a reference is never repeated. */

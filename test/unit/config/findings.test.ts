@@ -5,9 +5,10 @@ import { loadSettings } from '../../../src/config/load.ts'
 import { findingsOf, good, load, ROUTE } from './a-config.ts'
 import { redis, tokenRoute } from './finding-case.ts'
 import { FILE_CASES } from './findings-of-files.ts'
+import { RULE_CASES } from './findings-of-rules.ts'
 import { SETTING_CASES } from './findings-of-settings.ts'
 
-const CASES = [...FILE_CASES, ...SETTING_CASES]
+const CASES = [...FILE_CASES, ...SETTING_CASES, ...RULE_CASES]
 
 describe('every finding names its code, place and fix', () => {
   it.each(CASES)('$code: $because', ({ code, text, at, under, fix, from, also }) => {
@@ -56,6 +57,17 @@ it('several faults are told in one run, in the order of the file', () => {
 it('an unknown key does not hide contradictions elsewhere', () => {
   const findings = findingsOf(load(tokenRoute('{ principal: app, audience: api }', '    alow: signed_in')))
   expect(findings.map(({ code }) => code)).toEqual(['config.route-allow-absent', 'config.key-unknown'])
+})
+
+it('an unknown condition is told once, and not also as a rule without condition', () => {
+  const findings = findingsOf(load(tokenRoute('{ principal: app, audience: api }', '    allow: { all_of: [{ rolse: [a] }] }')))
+  expect(findings.map(({ code }) => code)).toEqual(['config.key-unknown'])
+})
+
+it('of a file that was not read to its end, nothing is called missing', () => {
+  const deep = `${'{ any_of: ['.repeat(20)}signed_in${'] }'.repeat(20)}`
+  const findings = findingsOf(load(tokenRoute('{ principal: app, audience: api }', `    allow: ${deep}`)))
+  expect(findings.map(({ code }) => code)).toEqual(['config.yaml-too-complex'])
 })
 
 it('a finding reads like a compiler’s', () => {
