@@ -52,7 +52,7 @@ describe.skipIf(!canStartRedis)('Redis away, with store.grace: 0', { timeout: 30
   })
 
   it.each([
-    ['frozen', () => redis.freeze(), () => redis.thaw()],
+    ['frozen', async () => redis.freeze(), async () => redis.thaw()],
     ['killed and restarted with its data', () => redis.kill(), () => redis.restart()],
   ])('%s: 503 with the cookie untouched, then the same session works', async (_how, takeAway, bringBack) => {
     const browser = await signedIn('ada')

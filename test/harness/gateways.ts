@@ -27,7 +27,7 @@ export interface GatewaySettings {
   /** Of `login`; unless set, sign-ins are not limited: all of a test's come from one address. */
   readonly login?: string
   readonly entry?: string
-  /** `alive`: does not wait for `/readyz`. */
+  /** `alive`: listens, and may be waiting for its store. */
   readonly until?: 'ready' | 'alive'
 }
 

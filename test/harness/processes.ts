@@ -78,7 +78,7 @@ export interface GatewayProcess {
   stop(): Promise<void>
 }
 
-/** `sallyport serve` as operations start it; resolves when `/readyz`, or `/livez`, says so. */
+/** `sallyport serve` as operations start it; resolves when `/readyz` says so, or when all listeners are open. */
 export const startGatewayProcess = async (options: {
   readonly config: string
   readonly publicPort: number
@@ -99,9 +99,9 @@ export const startGatewayProcess = async (options: {
   for (const until = Date.now() + 20_000; ; await wait(50)) {
     if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}:\n${written}`)
     if (Date.now() > until) throw new Error(`the gateway was not ready in 20 s:\n${written}`)
-    const answer = await fetch(`${ops}/${options.until === 'alive' ? 'livez' : 'readyz'}`).catch(() => undefined)
-    await answer?.body?.cancel()
-    if (answer?.status === 200) break
+    const answer = await fetch(`${ops}/readyz`).catch(() => undefined)
+    const { waiting } = ((await answer?.json()) ?? { waiting: ['listener'] }) as { readonly waiting: readonly string[] }
+    if (waiting.length === 0 || (options.until === 'alive' && !waiting.includes('listener'))) break
   }
   return {
     port: options.publicPort,
