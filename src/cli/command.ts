@@ -17,6 +17,7 @@ export interface Options {
   readonly config: string | undefined
   readonly dir: string | undefined
   readonly port: number | undefined
+  readonly tokenSeconds: number | undefined
   readonly output: 'text' | 'json'
   readonly strict: boolean
   /** What is no option, in order. */
@@ -39,6 +40,7 @@ export const OPTIONS = {
   config: { type: 'string', short: 'c', help: '--config, -c FILE    the configuration file; or SALLYPORT_CONFIG' },
   dir: { type: 'string', help: '--dir DIR            the folder of session.keys_dir' },
   port: { type: 'string', help: '--port PORT          the wished port; another is taken when it is in use' },
+  'token-seconds': { type: 'string', help: '--token-seconds N    how long access tokens hold; 5 to 3600' },
   strict: { type: 'boolean', help: '--strict             warnings count as findings' },
   output: { type: 'string', short: 'o', help: '--output, -o FORMAT  text (default) or json' },
 } as const

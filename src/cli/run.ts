@@ -36,6 +36,7 @@ const dispatch = async (argv: readonly string[], shell: Shell): Promise<ExitCode
   if (values.output !== undefined && values.output !== 'json' && values.output !== 'text') throw new UsageError('--output is text or json')
   if (values.port !== undefined && !/^\d{1,5}$/.test(values.port)) throw new UsageError('--port is a number')
   const options: Options = {
+    tokenSeconds: tokenSeconds(values['token-seconds']),
     port: values.port === undefined ? undefined : Number(values.port),
     config: values.config,
     dir: values.dir,
@@ -51,8 +52,16 @@ interface Values {
   readonly config?: string
   readonly dir?: string
   readonly port?: string
+  readonly 'token-seconds'?: string
   readonly output?: string
   readonly strict?: boolean
+}
+
+const tokenSeconds = (given: string | undefined): number | undefined => {
+  if (given === undefined) return undefined
+  const wanted = /^\d{1,4}$/.test(given) ? Number(given) : 0
+  if (wanted < 5 || wanted > 3600) throw new UsageError('--token-seconds is a number from 5 to 3600')
+  return wanted
 }
 
 /** What parseArgs says may repeat an argument, and an argument may be a secret: only our own words go out. */

@@ -1,62 +1,105 @@
-import { type Caller, type DevApi, type ApiAnswer, startDevApi } from './api.ts'
+import { type ApiAnswer, type ApiRequest, type Caller, type DevApi, startDevApi } from './api.ts'
 
 export const ORDERS = 'https://orders.demo.example/'
-export const REPORTS = 'https://reports.demo.example/'
+export const CUSTOMERS = 'https://customers.demo.example/'
+export const INVENTORY = 'https://inventory.demo.example/'
 export const RESOURCES: Readonly<Record<string, readonly string[]>> = {
   [ORDERS]: ['orders.read', 'orders.write'],
-  [REPORTS]: ['reports.read'],
-}
-
-interface Order {
-  readonly id: number
-  readonly owner: string
-  readonly item: string
-  readonly quantity: number
+  [CUSTOMERS]: ['customers.read'],
+  [INVENTORY]: ['inventory.read'],
 }
 
 export interface DemoApis {
   readonly orders: DevApi
-  readonly reports: DevApi
+  readonly customers: DevApi
+  readonly inventory: DevApi
 }
 
-/** `orders` keeps a rule per user and refuses applications; `reports` sums up everybody's orders and refuses users. */
+interface Row {
+  readonly id: number
+  readonly [column: string]: string | number
+}
+
+/**
+ * What an API lets whom do. A scope is the ceiling of a token; below it the API keeps its own rule per user, as APIs do. An application has no such
+ * rule: it may read everything its scope names and write nothing.
+ */
+interface Collection {
+  readonly name: keyof DemoApis
+  readonly rows: Row[]
+  /** Subject → which rows; not listed: none, 403. */
+  readonly readers: Readonly<Record<string, 'own' | 'all'>>
+  readonly writers: readonly string[]
+}
+
 export const startDemoApis = async (provider: { readonly issuer: string; readonly clientId: string }): Promise<DemoApis> => {
-  const rows: Order[] = [
-    { id: 1, owner: 'ada', item: 'Analytical engine', quantity: 1 },
-    { id: 2, owner: 'ada', item: 'Punched cards', quantity: 400 },
-    { id: 3, owner: 'grace', item: 'Nanoseconds of wire', quantity: 11 },
-  ]
-  const orders = await startDevApi({ ...provider, audience: ORDERS, answer: (caller, request) => answerOrders(rows, caller, request) })
-  const reports = await startDevApi({ ...provider, audience: REPORTS, answer: (caller, request) => answerReports(rows, caller, request) })
-  return { orders, reports }
+  const start = (audience: string, collection: Collection): Promise<DevApi> =>
+    startDevApi({ ...provider, audience, answer: (caller, request) => answer(collection, caller, request) })
+  const [orders, customers, inventory] = await Promise.all([
+    start(ORDERS, {
+      name: 'orders',
+      rows: [
+        { id: 1, owner: 'ada', item: 'Analytical engine', quantity: 1 },
+        { id: 2, owner: 'ada', item: 'Punched cards', quantity: 400 },
+        { id: 3, owner: 'grace', item: 'Nanoseconds of wire', quantity: 11 },
+      ],
+      readers: { ada: 'own', grace: 'own' },
+      writers: ['ada'],
+    }),
+    start(CUSTOMERS, {
+      name: 'customers',
+      rows: [
+        { id: 1, name: 'Babbage & Daughters', city: 'London' },
+        { id: 2, name: 'Jacquard Looms', city: 'Lyon' },
+        { id: 3, name: 'Harvard Computation Lab', city: 'Cambridge' },
+      ],
+      readers: { grace: 'all' },
+      writers: [],
+    }),
+    start(INVENTORY, {
+      name: 'inventory',
+      rows: [
+        { id: 1, item: 'Analytical engine', stock: 2 },
+        { id: 2, item: 'Punched cards', stock: 12_000 },
+        { id: 3, item: 'Nanoseconds of wire', stock: 86 },
+      ],
+      readers: {},
+      writers: [],
+    }),
+  ])
+  return { orders, customers, inventory }
 }
 
-const MOST_ROWS = 200
+const ROWS_MAX = 200
 
-const answerOrders = (rows: Order[], caller: Caller, request: { method: string; path: string; body: unknown }): ApiAnswer => {
-  if (caller.principal !== 'user') return refuse('users only', caller)
-  if (request.method === 'GET') {
-    if (!caller.scopes.includes('orders.read')) return refuse('orders.read is missing', caller)
-    return { status: 200, body: { seen: caller, orders: rows.filter((row) => row.owner === caller.subject) } }
-  }
-  if (request.method !== 'POST') return { status: 405, body: { error: 'method not allowed' } }
-  if (!caller.scopes.includes('orders.write')) return refuse('orders.write is missing', caller)
-  const item = itemOf(request.body)
+const answer = (collection: Collection, caller: Caller, request: ApiRequest): ApiAnswer => {
+  if (request.method === 'GET') return read(collection, caller)
+  if (request.method === 'POST') return add(collection, caller, request.body)
+  return { status: 405, body: { error: 'method not allowed' } }
+}
+
+const read = ({ name, readers, rows }: Collection, caller: Caller): ApiAnswer => {
+  const { principal, scopes, subject } = caller
+  if (!scopes.includes(`${name}.read`)) return refuse(caller, `The token lacks the scope ${name}.read.`)
+  const allowed = principal === 'app' ? 'all' : Object.hasOwn(readers, subject) ? readers[subject] : undefined
+  if (!allowed) return refuse(caller, `${subject} has no access to ${name}.`)
+  return { status: 200, body: { seen: caller, [name]: allowed === 'all' ? rows : rows.filter((row) => row['owner'] === subject) } }
+}
+
+const add = ({ name, writers, rows }: Collection, caller: Caller, body: unknown): ApiAnswer => {
+  const { principal, scopes, subject } = caller
+  if (principal === 'app') return refuse(caller, 'An application may only read here.')
+  if (!writers.includes(subject)) return refuse(caller, `${subject} may not write ${name}.`)
+  if (!scopes.includes(`${name}.write`)) return refuse(caller, `The token lacks the scope ${name}.write.`)
+  const item = itemOf(body)
   if (!item) return { status: 422, body: { error: 'send {"item": "…"} with 1 to 80 characters' } }
-  if (rows.length >= MOST_ROWS) return { status: 409, body: { error: 'the demo holds no more orders' } }
-  const row: Order = { id: rows.length + 1, owner: caller.subject, item, quantity: 1 }
+  if (rows.length >= ROWS_MAX) return { status: 409, body: { error: 'the demo holds no more rows' } }
+  const row: Row = { id: rows.length + 1, owner: subject, item, quantity: 1 }
   rows.push(row)
-  return { status: 201, body: { seen: caller, order: row } }
+  return { status: 201, body: { seen: caller, row } }
 }
 
-const answerReports = (rows: readonly Order[], caller: Caller, request: { method: string }): ApiAnswer => {
-  if (caller.principal !== 'app') return refuse('applications only', caller)
-  if (request.method !== 'GET') return { status: 405, body: { error: 'method not allowed' } }
-  if (!caller.scopes.includes('reports.read')) return refuse('reports.read is missing', caller)
-  return { status: 200, body: { seen: caller, orders: rows.length, pieces: rows.reduce((sum, row) => sum + row.quantity, 0) } }
-}
-
-const refuse = (why: string, caller: Caller): ApiAnswer => ({ status: 403, body: { error: 'forbidden', why, seen: caller } })
+const refuse = (seen: Caller, why: string): ApiAnswer => ({ status: 403, body: { error: 'forbidden', why, seen } })
 
 const itemOf = (body: unknown): string | undefined => {
   const item = typeof body === 'object' && body !== null && 'item' in body ? body.item : undefined

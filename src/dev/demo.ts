@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { start } from '../assembly/start.ts'
 import { loadSettings } from '../config/load.ts'
 import { RESOURCES, startDemoApis } from './apis.ts'
+import { startDemoControls } from './controls.ts'
 import { startDevProvider } from './provider.ts'
 
 const CLIENT_ID = 'sallyport-demo'
@@ -20,7 +21,7 @@ export interface Demo {
 }
 
 /**
- * The real gateway, configured by demo.yaml as any other, between a browser on localhost and an embedded provider and two APIs on 127.0.0.1.
+ * The real gateway, configured by demo.yaml as any other, between a browser on localhost and an embedded provider and three APIs on 127.0.0.1.
  * Everything lives in this process and ends with it.
  */
 export const startDemo = async (options: { readonly port: number; readonly accessTokenSeconds: number }): Promise<Demo> => {
@@ -37,6 +38,7 @@ export const startDemo = async (options: { readonly port: number; readonly acces
     accessTokenSeconds: options.accessTokenSeconds,
   })
   const apis = await startDemoApis({ issuer: provider.issuer, clientId: CLIENT_ID })
+  const controls = await startDemoControls({ apis, provider, accessTokenSeconds: options.accessTokenSeconds })
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-demo-'))
   const loaded = loadSettings({
     file: here('./demo.yaml'),
@@ -46,7 +48,9 @@ export const startDemo = async (options: { readonly port: number; readonly acces
       DEMO_ISSUER: provider.issuer,
       DEMO_CLIENT_SECRET: clientSecret,
       DEMO_ORDERS: apis.orders.url,
-      DEMO_REPORTS: apis.reports.url,
+      DEMO_CUSTOMERS: apis.customers.url,
+      DEMO_INVENTORY: apis.inventory.url,
+      DEMO_CONTROLS: controls.url,
       DEMO_FRONTEND: here('./frontend'),
       DEMO_FOLDER: folder,
     },
@@ -55,7 +59,7 @@ export const startDemo = async (options: { readonly port: number; readonly acces
   const gateway = await start(loaded.settings, { version: 'demo' })
   const stop = async (): Promise<void> => {
     await gateway.stop()
-    await Promise.all([provider.stop(), apis.orders.stop(), apis.reports.stop()])
+    await Promise.all([provider, apis.orders, apis.customers, apis.inventory, controls].map((part) => part.stop()))
     rmSync(folder, { recursive: true, force: true })
   }
   return { url, stop, stopped: gateway.stopped }

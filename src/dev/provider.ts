@@ -34,6 +34,11 @@ export interface DevProviderOptions {
 
 export interface DevProvider {
   readonly issuer: string
+  /** Refuses connections until `back`, and forgets nothing. */
+  away(): Promise<void>
+  /** On the same port; rejects when somebody else has it by now. */
+  back(): Promise<void>
+  isAway(): boolean
   stop(): Promise<void>
 }
 
@@ -43,8 +48,9 @@ export interface DevProvider {
  */
 export const startDevProvider = async (options: DevProviderOptions): Promise<DevProvider> => {
   const server = createServer()
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options.port, '127.0.0.1', resolve))
-  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  await listen(server, options.port)
+  const { port } = server.address() as AddressInfo
+  const issuer = `http://127.0.0.1:${port}`
   const provider = new Provider(issuer, configuration(options))
   provider.on('grant.success', (ctx: KoaContextWithOIDC) => options.onTokenRequest?.(String(ctx.oidc.params?.['grant_type']), true))
   provider.on('grant.error', (ctx: KoaContextWithOIDC) => options.onTokenRequest?.(String(ctx.oidc?.params?.['grant_type']), false))
@@ -53,7 +59,20 @@ export const startDevProvider = async (options: DevProviderOptions): Promise<Dev
     if (request.url?.startsWith('/interaction/')) void interact(provider, request, response)
     else void answer(request, response)
   })
-  return { issuer, stop: () => close(server) }
+  // One after the other: a server that is told to listen twice, or while it closes, throws.
+  let turn: Promise<void> = Promise.resolve()
+  const next = (change: () => Promise<void>): Promise<void> => {
+    const changed = turn.then(change)
+    turn = changed.catch(() => undefined)
+    return changed
+  }
+  return {
+    issuer,
+    away: () => next(async () => (server.listening ? close(server) : undefined)),
+    back: () => next(async () => (server.listening ? undefined : listen(server, port))),
+    isAway: () => !server.listening,
+    stop: () => next(() => close(server)),
+  }
 }
 
 const configuration = (options: DevProviderOptions): Configuration => ({
@@ -192,6 +211,15 @@ const signingKey = () => {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   return { ...privateKey.export({ format: 'jwk' }), kid: randomBytes(8).toString('hex'), use: 'sig', alg: 'RS256' }
 }
+
+const listen = (server: Server, port: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
 
 const close = (server: Server): Promise<void> =>
   new Promise((resolve) => {

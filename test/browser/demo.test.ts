@@ -1,9 +1,14 @@
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { canLaunchBrowser, launchBrowser } from '../harness/chromium.ts'
 import { type DemoProcess, startDemoProcess } from '../harness/demo-process.ts'
 
 const JWT = /eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*/
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
 describe.skipIf(!canLaunchBrowser)('the demo in a browser', () => {
   let browser: Browser
@@ -11,6 +16,7 @@ describe.skipIf(!canLaunchBrowser)('the demo in a browser', () => {
   let context: BrowserContext
   let page: Page
   const bodies: string[] = []
+  const complaints: string[] = []
 
   beforeAll(async () => {
     ;[browser, demo] = await Promise.all([launchBrowser(), startDemoProcess()])
@@ -24,6 +30,11 @@ describe.skipIf(!canLaunchBrowser)('the demo in a browser', () => {
     context = await browser.newContext()
     page = await context.newPage()
     bodies.length = 0
+    complaints.length = 0
+    page.on('pageerror', (error) => complaints.push(error.message))
+    page.on('console', (message) => {
+      if (/content security policy/i.test(message.text())) complaints.push(message.text())
+    })
     page.on('response', (response) => {
       if (!response.url().startsWith(demo.url)) return
       void response.text().then(
@@ -32,61 +43,163 @@ describe.skipIf(!canLaunchBrowser)('the demo in a browser', () => {
       )
     })
   })
-  afterEach(() => context.close())
+  afterEach(async () => {
+    await context.close()
+    expect(complaints).toEqual([])
+  })
 
+  const pane = (name: string): Locator => page.getByRole('group', { name, exact: true })
   const signIn = async (name: string): Promise<void> => {
     await page.goto(demo.url)
     await page.getByRole('link', { name: 'Sign in' }).click()
     await page.getByRole('button', { name }).click()
     await page.getByText(`Signed in as ${name}`).waitFor()
+    await pane('Inventory as the application').getByText('Audit log:').waitFor()
   }
-  const screenshot = async (name: string): Promise<void> => {
-    const folder = process.env['SALLYPORT_TEST_SCREENSHOTS']
-    if (folder) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true })
+  /** What a pane says: the verdict, the rows by their first words, and the line of the API's audit log without its time. */
+  const told = async (name: string): Promise<readonly [verdict: string, rows: readonly string[], audit: string]> => {
+    const verdict = (await pane(name).locator('.pane-title .chip').textContent()) ?? ''
+    const rows = await pane(name).locator('tbody tr td:first-child').allTextContents()
+    const audit = (await pane(name).locator('.audit').textContent()) ?? ''
+    return [verdict, rows, audit.replace(/^Audit log: (?:\d\d:\d\d:\d\d )?/, '')]
   }
 
-  it('signs in, calls one API as the user and the other as the application, and signs out', async () => {
-    await page.goto(demo.url)
-    await page.getByRole('heading', { name: 'No token ever reaches this page.' }).waitFor()
-    await screenshot('demo-signed-out')
+  const NOT_ASKED = 'nothing. The call never reached the API.'
+  const GATEWAY_SAYS_NO = ['403 refused by the gateway', [], NOT_ASKED]
+  it.each([
+    [
+      'Ada Lovelace',
+      {
+        'Orders as you': ['200 allowed', ['1', '2'], 'user ada · GET /orders · allowed'],
+        'Orders as the application': ['200 allowed', ['1', '2', '3'], 'app sallyport-demo · GET /orders · allowed'],
+        'Customers as you': ['403 refused by the API', [], 'user ada · GET /customers · refused'],
+        'Customers as the application': ['200 allowed', ['1', '2', '3'], 'app sallyport-demo · GET /customers · allowed'],
+        'Inventory as you': ['403 refused by the API', [], 'user ada · GET /inventory · refused'],
+        'Inventory as the application': ['200 allowed', ['1', '2', '3'], 'app sallyport-demo · GET /inventory · allowed'],
+      },
+    ],
+    [
+      'Grace Hopper',
+      {
+        'Orders as you': ['200 allowed', ['3'], 'user grace · GET /orders · allowed'],
+        'Orders as the application': GATEWAY_SAYS_NO,
+        'Customers as you': ['200 allowed', ['1', '2', '3'], 'user grace · GET /customers · allowed'],
+        'Customers as the application': GATEWAY_SAYS_NO,
+        'Inventory as you': ['403 refused by the API', [], 'user grace · GET /inventory · refused'],
+        'Inventory as the application': GATEWAY_SAYS_NO,
+      },
+    ],
+  ])('%s gets from each API what it lets her and the application have', async (name, matrix) => {
+    await signIn(name)
+    const shown: Record<string, unknown> = {}
+    for (const one of Object.keys(matrix)) shown[one] = await told(one)
+    expect(shown).toEqual(matrix)
+  })
+
+  it('writes as the user who may; the application and Grace are refused by the API itself', async () => {
     await signIn('Ada Lovelace')
-    await page.getByRole('button', { name: 'List my orders' }).click()
-    await page.locator('#orders').getByText('Analytical engine').waitFor()
-    expect(await page.locator('#orders').textContent()).toContain('"principal": "user"')
-    await page.getByLabel('New order').fill('Difference engine')
-    await page.getByRole('button', { name: 'Add' }).click()
-    await page.locator('#orders').getByText('201 Created').waitFor()
-    await page.getByRole('button', { name: 'Sum up all orders' }).click()
-    await page.locator('#reports').getByText('"principal": "app"').waitFor()
-    await screenshot('demo-signed-in')
-    await page.getByRole('button', { name: 'Sign out' }).click()
-    await page.getByRole('button', { name: 'Yes, sign me out' }).click()
-    await page.waitForURL(`${demo.url}/**`)
-    await page.goto(demo.url)
-    await page.getByText('Not signed in').waitFor()
+    const mine = pane('Orders as you')
+    await mine.getByLabel('New order').fill('Difference engine')
+    await mine.getByRole('button', { name: 'Add as you' }).click()
+    await mine.getByText('201 added').waitFor()
+    // The row that was written as one principal is read through both.
+    await mine.getByRole('cell', { name: 'Difference engine' }).waitFor()
+    const theirs = pane('Orders as the application')
+    await theirs.getByRole('cell', { name: 'Difference engine' }).waitFor()
+    await theirs.getByRole('button', { name: 'Try to add as the application' }).click()
+    const said = theirs.getByRole('status').filter({ hasText: 'refused by the API' })
+    expect(await said.textContent()).toMatch(/may only read here\. .*app sallyport-demo · POST \/orders · refused/)
+
+    await context.clearCookies()
+    await signIn('Grace Hopper')
+    await mine.getByLabel('New order').fill('COBOL manual')
+    await mine.getByRole('button', { name: 'Add as you' }).click()
+    await mine.getByText('grace may not write orders.').waitFor()
+    await theirs.getByRole('button', { name: 'Try to add as the application' }).click()
+    await theirs.getByRole('status').getByText('refused by the gateway').waitFor()
+  })
+
+  // Issue 3, "shown by" 5: what `explain` promises is what the APIs' own logs hold.
+  it('is explained as the APIs’ audit logs recorded it', async () => {
+    const config = here('../../src/dev/demo.yaml')
+    const names = [...readFileSync(config, 'utf8').matchAll(/\$\{env:(\w+)\}/g)].map(([, name = '']) => name)
+    const values: Readonly<Record<string, string>> = { DEMO_PORT: '8080', DEMO_FOLDER: '/folder', DEMO_FRONTEND: '/folder' }
+    const env = Object.fromEntries(names.map((name) => [name, values[name] ?? 'http://127.0.0.1:1']))
+    const explain = await promisify(execFile)(
+      process.execPath,
+      [here('../../bin/sallyport.mjs'), 'explain', '--config', config, '--output', 'json'],
+      { env: { PATH: process.env['PATH'] ?? '', ...env } },
+    )
+    const { routes } = JSON.parse(explain.stdout) as { readonly routes: readonly Explained[] }
+
+    await signIn('Ada Lovelace')
+    const asked = await page.evaluate(
+      async (paths) => {
+        const ids = new Map<string, string>()
+        for (const path of paths) {
+          const answer = await fetch(path, { headers: { 'x-csrf': '1' } })
+          ids.set(answer.headers.get('x-request-id') ?? '', path)
+        }
+        const logs = (await (await fetch('/demo/audit')).json()) as Record<string, { readonly request_id: string }[]>
+        return Object.values(logs)
+          .flat()
+          .flatMap((line) => (ids.has(line.request_id) ? [{ path: ids.get(line.request_id), line }] : []))
+      },
+      routes.map(({ path }) => path),
+    )
+    const recorded = Object.fromEntries(
+      asked.map(({ path, line }) => {
+        const { principal, subject, audience, scopes } = line as unknown as Recorded
+        return [path, { principal, subject, audience, scopes: [...scopes].sort() }]
+      }),
+    )
+    const promised = Object.fromEntries(
+      routes
+        .filter(({ principal }) => principal !== 'none')
+        .map(({ path, principal, audience, scopes, upstream_sees: sees }) => {
+          expect(sees.principal).toBe(principal)
+          const subject = sees.subject === 'user' ? 'ada' : sees.client_id
+          return [path, { principal, subject, audience, scopes: [...scopes].sort() }]
+        }),
+    )
+    expect(Object.keys(promised)).toHaveLength(6)
+    expect(recorded).toEqual(promised)
   })
 
   it('keeps one HttpOnly cookie in the browser, and no token anywhere', async () => {
     await signIn('Grace Hopper')
-    await page.getByRole('button', { name: 'List my orders' }).click()
-    await page.locator('#orders').getByText('Nanoseconds of wire').waitFor()
     const cookies = (await context.cookies(demo.url)).filter((cookie) => cookie.name.startsWith('__Host-Http-sallyport'))
     expect(cookies.map(({ httpOnly, secure, sameSite, path }) => ({ httpOnly, secure, sameSite, path }))).toEqual([
       { httpOnly: true, secure: true, sameSite: 'Strict', path: '/' },
     ])
     const held = await page.evaluate(() => JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }]))
     expect(held).toBe(JSON.stringify(['', {}, {}]))
+    expect(await page.locator('#cookie-name').textContent()).toBe(cookies[0]?.name)
+    expect(await page.locator('#holds').textContent()).toMatch(/script can read\s*none/)
     expect(bodies.length).toBeGreaterThan(5) // the search below looked at something
     expect(bodies.filter((text) => JWT.test(text))).toEqual([])
   })
 
-  it('is still signed in after a reload, and in a second tab', async () => {
+  it('is still signed in after a reload and in a second tab; signed out in one, the other says so at its next call', async () => {
     await signIn('Ada Lovelace')
     await page.reload()
     await page.getByText('Signed in as Ada Lovelace').waitFor()
-    const second = await context.newPage()
-    await second.goto(demo.url)
+    const [second] = await Promise.all([context.waitForEvent('page'), page.getByRole('link', { name: 'Open a second tab' }).click()])
     await second.getByText('Signed in as Ada Lovelace').waitFor()
+    await second.getByRole('button', { name: 'Sign out here only' }).click()
+    await second.getByText('Not signed in').waitFor()
+    await page
+      .getByRole('button', { name: 'Read all again' })
+      .click({ timeout: 2_000 })
+      .catch(() => undefined) // it may know already
+    await page.getByRole('heading', { name: 'You are signed out.' }).waitFor()
+    expect(await page.getByRole('alert').textContent()).toContain('401 session.absent')
+    expect(await page.locator('body').innerText()).not.toContain('Analytical engine')
+    await page.getByRole('link', { name: 'Sign in again' }).click()
+    await page
+      .getByText('Signed in as Ada Lovelace')
+      .or(page.getByRole('button', { name: 'Ada Lovelace' }))
+      .waitFor()
   })
 
   it('ends on a page that says what happened when the sign-in is cancelled', async () => {
@@ -94,7 +207,6 @@ describe.skipIf(!canLaunchBrowser)('the demo in a browser', () => {
     await page.getByRole('link', { name: 'Sign in' }).click()
     await page.getByRole('button', { name: 'Cancel' }).click()
     await page.getByRole('heading', { name: 'The sign-in was cancelled.' }).waitFor()
-    await screenshot('page-cancelled')
     await page.getByRole('link', { name: 'Start the sign-in again' }).click()
     await page.getByRole('button', { name: 'Ada Lovelace' }).waitFor()
     expect(new URL(page.url()).origin).not.toBe(demo.url)
@@ -102,13 +214,39 @@ describe.skipIf(!canLaunchBrowser)('the demo in a browser', () => {
 
   it('shows nothing private when the back button leads behind a sign-out', async () => {
     await signIn('Ada Lovelace')
-    await page.getByRole('button', { name: 'List my orders' }).click()
-    await page.locator('#orders').getByText('Analytical engine').waitFor()
-    await page.getByRole('button', { name: 'Sign out' }).click()
+    await pane('Orders as you').getByRole('cell', { name: 'Analytical engine' }).waitFor()
+    await page.getByRole('button', { name: 'Sign out', exact: true }).click()
     await page.getByRole('button', { name: 'Yes, sign me out' }).click()
-    await page.waitForURL(`${demo.url}/**`)
+    await page.getByRole('heading', { name: 'You are signed out' }).waitFor()
     await page.goBack()
     await page.goBack().catch(() => undefined)
     expect(await page.locator('body').textContent()).not.toContain('Analytical engine')
   })
+
+  it('fits a phone: nothing is wider than the screen', async () => {
+    await page.setViewportSize({ width: 360, height: 740 })
+    await page.goto(demo.url)
+    const widest = (): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth)
+    await page.getByRole('link', { name: 'Sign in' }).waitFor()
+    expect(await widest()).toBeLessThanOrEqual(360)
+    await signIn('Ada Lovelace')
+    await page.getByRole('button', { name: 'Watch' }).click()
+    await page.locator('#pulse').getByText('200 allowed').first().waitFor()
+    expect(await widest()).toBeLessThanOrEqual(360)
+  })
 })
+
+interface Explained {
+  readonly path: string
+  readonly principal: 'user' | 'app' | 'none'
+  readonly audience: string
+  readonly scopes: readonly string[]
+  readonly upstream_sees: { readonly principal: string; readonly subject: string; readonly client_id: string }
+}
+
+interface Recorded {
+  readonly principal: string
+  readonly subject: string
+  readonly audience: string
+  readonly scopes: readonly string[]
+}

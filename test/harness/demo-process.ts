@@ -9,11 +9,10 @@ export interface DemoProcess {
   stop(): Promise<number | null>
 }
 
-/** `npm run demo` without npm around it: one process, one printed URL. */
-export const startDemoProcess = async (): Promise<DemoProcess> => {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('../../bin/sallyport.mjs', import.meta.url)), 'demo', '--port', '0'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+/** `npm run demo` without npm around it: one process, one printed URL. @param args of the command, beside the port */
+export const startDemoProcess = async (args: readonly string[] = []): Promise<DemoProcess> => {
+  const bin = fileURLToPath(new URL('../../bin/sallyport.mjs', import.meta.url))
+  const child = spawn(process.execPath, [bin, 'demo', '--port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   let written = ''
   const url = await new Promise<string>((resolve, reject) => {
     const late = setTimeout(() => reject(new Error(`the demo printed no URL in 20 s:\n${written}`)), 20_000)

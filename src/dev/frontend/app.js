@@ -1,71 +1,89 @@
 // A frontend behind the gateway: plain fetch, one CSRF header, and a 401 that says where to sign in. No token, no library.
-const at = (id) => document.getElementById(id)
-const call = (path, options = {}) => fetch(path, { ...options, headers: { accept: 'application/json', 'x-csrf': '1', ...options.headers } })
+import { at } from './dom.js'
+import { post, whenSignedOut } from './gateway.js'
+import { drawPrincipals, forgetPrincipals, readAll } from './principals.js'
+import { drawProvider, isAway, startProvider } from './provider.js'
+import { isBeating, startPulse, stopPulse } from './pulse.js'
+import { checkSession, refreshedAt, startTimers, stopTimers, whoIsIt } from './session.js'
 
-const show = async () => {
-  const answer = await call('/bff/user?slide=false')
-  const user = answer.ok ? await answer.json() : undefined
-  at('signed-out').hidden = user !== undefined
-  at('signed-in').hidden = user === undefined
-  at('who').replaceChildren(
-    ...(user ? [text('span', `Signed in as ${user.claims.name ?? user.claims.sub}`), signOutButton()] : [text('span', 'Not signed in')]),
-  )
-  if (user) holds(user)
+let signedIn = false
+
+const state = (name) => {
+  document.body.dataset.state = name
+  at('signed-out').hidden = name !== 'out'
+  at('signed-in').hidden = name !== 'in'
+  at('ended').hidden = name !== 'ended'
+  at('sign-out').hidden = name !== 'in'
 }
 
-const text = (tag, content) => Object.assign(document.createElement(tag), { textContent: content })
-
-const signOutButton = () => {
-  const button = Object.assign(text('button', 'Sign out'), { type: 'button', className: 'quiet', id: 'logout' })
-  button.addEventListener('click', async () => {
-    const answer = await call('/bff/logout', { method: 'POST' })
-    const { location: next } = await answer.json()
-    location.assign(next ?? '/')
-  })
-  return button
+const enter = async (claims) => {
+  signedIn = true
+  const name = claims.name ?? claims.sub
+  at('who').textContent = `Signed in as ${name}`
+  drawPrincipals({ user: name, app: 'sallyport-demo' })
+  state('in')
+  startTimers()
+  await Promise.all([readAll(), drawProvider()])
 }
 
-const holds = (user) => {
-  const rows = [
-    ['Cookies a script can read', document.cookie === '' ? 'none' : document.cookie.split(';').length],
-    ['Local storage', localStorage.length === 0 ? 'empty' : `${localStorage.length} entries`],
-    ['Session storage', sessionStorage.length === 0 ? 'empty' : `${sessionStorage.length} entries`],
-    ['Idle end', new Date(user.session.timeout_at).toLocaleTimeString()],
-    ['Absolute end', new Date(user.session.ends_at).toLocaleTimeString()],
-    ['Tokens renewed', new Date(user.session.refreshed_at).toLocaleTimeString()],
-  ]
-  at('holds').replaceChildren(...rows.flatMap(([term, value]) => [text('dt', term), text('dd', String(value))]))
+/** The first 401 of any call ends up here: everything of the person leaves the page. */
+whenSignedOut((problem) => {
+  if (!signedIn) return
+  leave()
+  at('ended-why').textContent =
+    `Another tab signed out, or the session came to its end. This tab learned it from the answer to its next call: 401 ${problem.code}.`
+  at('sign-in-again').href = `${problem.login_url}${problem.login_url.includes('?') ? '&' : '?'}return_to=%2F`
+  state('ended')
+  at('sign-in-again').focus()
+})
+
+const leave = () => {
+  signedIn = false
+  stopPulse()
+  stopTimers()
+  forgetPrincipals()
+  at('who').textContent = 'Not signed in'
 }
 
-const print = async (into, answer) => {
-  const body = await answer.json().catch(() => ({}))
-  if (answer.status === 401 && body.login_url) {
-    location.assign(body.login_url)
+/** The gateway ends the session; the provider is told by the navigation, if it is there. */
+const signOut = async (path) => {
+  signedIn = false
+  const { status, body } = await post(path)
+  if (status >= 400 && status !== 401) {
+    signedIn = true
+    at('who').textContent = body.title ?? 'Signing out did not work.'
     return
   }
-  at(into).textContent = `${answer.status} ${answer.statusText}\n${JSON.stringify(body, null, 2)}`
+  leave()
+  location.assign(body.location ?? '/')
 }
+at('sign-out').addEventListener('click', () => signOut(isAway() ? '/bff/logout/local' : '/bff/logout'))
+at('sign-out-local').addEventListener('click', () => signOut('/bff/logout/local'))
 
-for (const button of document.querySelectorAll('[data-call]'))
-  button.addEventListener('click', async () => print(button.dataset.call, await call(`/api/${button.dataset.call}`)))
-
-at('add').addEventListener('submit', async (event) => {
-  event.preventDefault()
-  const item = new FormData(event.target).get('item')
-  await print(
-    'orders',
-    await call('/api/orders', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ item }) }),
-  )
-  event.target.reset()
-})
-
+at('read-all').addEventListener('click', () => readAll())
+at('watch').addEventListener('click', () => (isBeating() ? stopPulse() : startPulse()))
 at('refresh').addEventListener('click', async () => {
-  await call('/bff/session/refresh', { method: 'POST' })
-  await show()
+  const before = refreshedAt()
+  const { status, body } = await post('/bff/session/refresh')
+  if (status === 200) await checkSession()
+  at('refresh-said').textContent =
+    status !== 200
+      ? `${status}: ${body.title ?? 'no answer'}`
+      : before === refreshedAt()
+        ? 'They are new enough: at most one refresh in ten seconds.'
+        : 'New tokens, and a new refresh token: the old one is spent.'
 })
+startProvider()
 
 // A page restored from the back/forward cache shows what was true then: look again.
 addEventListener('pageshow', (event) => {
   if (event.persisted) location.reload()
 })
-await show()
+
+const claims = await whoIsIt()
+if (claims) await enter(claims)
+else {
+  at('who').textContent = 'Not signed in'
+  state('out')
+  await drawProvider()
+}

@@ -48,6 +48,7 @@ describe('exit codes', () => {
     ${['config', 'schema', '-o', 'xml']}                 | ${2} | ${'there is no such format'}
     ${['keys', 'rotate']}                                | ${2} | ${'no folder was named'}
     ${['demo', '--port', 'x']}                           | ${2} | ${'that is no port'}
+    ${['demo', '--token-seconds', '4']}                  | ${2} | ${'a token that is renewed at every call shows nothing'}
     ${['config', 'check', '-c', '/nowhere/config.yaml']} | ${1} | ${'there is no such file'}
     ${['config', 'print', '-c', '/nowhere/config.yaml']} | ${1} | ${'there is no such file'}
     ${['serve', '-c', '/nowhere/config.yaml']}           | ${1} | ${'there is no such file'}
