@@ -6,6 +6,7 @@ import type { Route } from '../domain/route.ts'
 import type { EdgeContext } from '../edge/edge-context.ts'
 import type { Frontend } from '../edge/frontend-routes.ts'
 import { createLoginRate } from '../edge/guard-rate.ts'
+import { proxiedProblem } from '../edge/proxied-problem.ts'
 import { createPublicServer } from '../edge/server.ts'
 import { endStreamsWithSessions } from '../edge/session-streams.ts'
 import { createBackground } from '../flows/background.ts'
@@ -77,6 +78,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
     metrics,
     connections: open,
     isDraining,
+    problem: proxiedProblem(context.problems),
     onUpstreamUnauthorized: (route, sessionRef, requestId) => {
       log.warn({ requestId, route: route.name, ...(sessionRef && { sessionRef }), hint: REJECTION_HINT }, 'upstream rejected our token')
     },

@@ -14,7 +14,8 @@ import type { Connections, OpenStream } from './connections.ts'
 import type { InboundRules, UpstreamHeaders } from './inbound-headers.ts'
 import { inboundHeaders } from './inbound-headers.ts'
 import type { OutboundRules } from './outbound-headers.ts'
-import { answerProblem, causeOf, problemOf } from './upstream-failure.ts'
+import type { ProblemAnswer } from './upstream-failure.ts'
+import { answerProblem, causeOf, problemDocument, problemOf } from './upstream-failure.ts'
 
 /** One request to forward; everything about it has been decided. */
 export interface Forwarding {
@@ -40,6 +41,8 @@ export interface ExchangeDeps {
   readonly metrics: Metrics
   readonly connections: Connections
   readonly isDraining: () => boolean
+  /** How a problem is said, a page to a person; without it: the bare document. */
+  readonly problem?: (code: ProblemCode, request: IncomingMessage, route: Route, requestId: string) => ProblemAnswer
   /** An upstream answered 401 to a token of ours. */
   readonly onUpstreamUnauthorized: (route: Route, session: SessionRef | undefined, requestId: string) => void
 }
@@ -95,14 +98,15 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
 
   /** Answers in the upstream's place. */
   refuse(code: ProblemCode): void {
-    const { request, response, requestId } = this.#forwarding
+    const { request, response, route, requestId } = this.#forwarding
     this.#isDone = true
     this.#head = undefined
     const isUploading =
       !request.complete && (request.headers['transfer-encoding'] !== undefined || request.headers['content-length'] !== undefined)
     this.#deps.metrics.count('sallyport_problem_answers_total', { code })
-    this.#status = problem(code).status
-    answerProblem(response, code, requestId, this.#lane.inbound.constants, isUploading || this.#deps.isDraining())
+    const answer = this.#deps.problem?.(code, request, route, requestId) ?? problemDocument(code, requestId)
+    this.#status = answer.status
+    answerProblem(response, answer, requestId, this.#lane.inbound.constants, isUploading || this.#deps.isDraining())
     if (isUploading) request.resume() // so that a browser that writes first still reads the answer
   }
 

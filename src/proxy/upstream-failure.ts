@@ -27,6 +27,29 @@ export const causeOf = (error: unknown): string => {
   return typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,63}$/.test(code) ? code : 'UNKNOWN'
 }
 
+/** A whole answer; names are lower case. */
+export interface ProblemAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | readonly string[]>>
+  readonly body: string
+}
+
+/** The bare document, for a forwarder that nobody told how to say it. */
+export const problemDocument = (code: ProblemCode, requestId: string): ProblemAnswer => {
+  const { status, title, fix, retryAfterSeconds } = problem(code)
+  const document: ProblemDocument = { type: `urn:sallyport:problem:${code}`, title, status, code, fix, request_id: requestId }
+  return {
+    status,
+    headers: {
+      'content-type': 'application/problem+json; charset=utf-8',
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      ...(retryAfterSeconds !== undefined && { 'retry-after': String(retryAfterSeconds) }),
+    },
+    body: JSON.stringify(document),
+  }
+}
+
 /**
  * Answers on a response that Fastify no longer owns. Never after a head was written: a cut is then the only honest end.
  * @param constants the gateway's own headers, names and values in turn
@@ -34,25 +57,19 @@ export const causeOf = (error: unknown): string => {
  */
 export const answerProblem = (
   response: ServerResponse,
-  code: ProblemCode,
+  { status, headers, body }: ProblemAnswer,
   requestId: string,
   constants: readonly string[],
   isLast: boolean,
 ): void => {
-  const { status, title, fix, retryAfterSeconds } = problem(code)
-  const document: ProblemDocument = { type: `urn:sallyport:problem:${code}`, title, status, code, fix, request_id: requestId }
-  const body = Buffer.from(JSON.stringify(document))
-  const head = [
-    'content-type',
-    'application/problem+json; charset=utf-8',
-    'content-length',
-    String(body.length),
-    'cache-control',
-    'no-store',
-  ]
-  head.push('x-content-type-options', 'nosniff', 'x-request-id', requestId, ...constants)
-  if (retryAfterSeconds !== undefined) head.push('retry-after', String(retryAfterSeconds))
+  const bytes = Buffer.from(body)
+  const head = ['content-length', String(bytes.length), 'x-request-id', requestId]
+  for (const [name, value] of Object.entries(headers)) for (const one of typeof value === 'string' ? [value] : value) head.push(name, one)
+  for (let i = 0; i < constants.length; i += 2) {
+    const name = constants[i] ?? ''
+    if (!(name in headers)) head.push(name, constants[i + 1] ?? '')
+  }
   if (isLast) head.push('connection', 'close')
   response.writeHead(status, head)
-  response.end(body)
+  response.end(bytes)
 }

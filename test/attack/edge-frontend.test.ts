@@ -1,7 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { frontendRoute } from '../../src/assembly/frontend-route.ts'
 import { type EdgeHost, type EdgeHostOptions, edgeHost, fetching, navigation, signedIn } from '../harness/edge-host.ts'
 
 const www = mkdtempSync(join(tmpdir(), 'sallyport-frontend-'))
@@ -43,7 +45,8 @@ describe.each(KINDS)('the sign-in gate before %s', (_kind, options) => {
     await start({
       ...options,
       requireSignIn: ['/app'],
-      upstream: (_request, response) => void response.writeHead(200, { 'cache-control': 'public, max-age=600', 'content-length': 2 }).end('ok'),
+      upstream: (_request, response) =>
+        void response.writeHead(200, { 'cache-control': 'public, max-age=600', 'content-length': 2 }).end('ok'),
     })
     const cookie = await signedIn(host)
     const got = await host.ask('/app/salaries-4f3a9c1d.json', { headers: { ...fetching, cookie } })
@@ -102,5 +105,29 @@ describe('the frontend’s files', () => {
     expect(got.body).not.toMatch(/sallyport-frontend-|ENOENT|Range|Error/)
     expect(lines()).toEqual([`GET ${path} frontend ${status}`])
     expect(host.logged.filter(({ message }) => message === 'request failed')).toEqual([])
+  })
+})
+
+describe('what is said in an upstream’s place', () => {
+  const dying = { frontend: 'upstream', upstream: (request: IncomingMessage) => void request.socket.destroy() } as const
+
+  it.each(['/shop?x=1', '/public/x'])('%s: a page to a person, a problem to a program', async (path) => {
+    await start(dying)
+    const page = await host.ask(path, { headers: navigation() })
+    expect([page.status, page.headers['content-type']]).toEqual([502, 'text/html; charset=utf-8'])
+    expect(page.body).toContain(`href="${path}"`)
+    const fetched = await host.ask(path, { headers: fetching })
+    expect([fetched.status, fetched.headers['content-type']]).toEqual([502, 'application/problem+json; charset=utf-8'])
+    for (const { headers } of [page, fetched]) {
+      expect(headers['content-security-policy']).toMatch(/^default-src 'none'/)
+      expect(headers['cache-control']).toBe('no-store')
+      expect(headers['x-request-id']).toMatch(/^[0-9a-f]{32}$/)
+    }
+  })
+
+  it('a method the frontend does not have is told with those it has', async () => {
+    await start({ ...dying, frontend: { kind: 'upstream', route: frontendRoute(new URL('http://127.0.0.1:9')) } })
+    const got = await host.ask('/shop', { method: 'POST', headers: fetching })
+    expect([got.status, got.headers['allow']]).toEqual([405, 'GET, HEAD'])
   })
 })

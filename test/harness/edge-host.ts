@@ -12,6 +12,7 @@ import type { OnceStore, SessionStore } from '../../src/domain/session-store.ts'
 import type { EdgeContext } from '../../src/edge/edge-context.ts'
 import type { Frontend } from '../../src/edge/frontend-routes.ts'
 import { createLoginRate, type Rate } from '../../src/edge/guard-rate.ts'
+import { proxiedProblem } from '../../src/edge/proxied-problem.ts'
 import { createPublicServer } from '../../src/edge/server.ts'
 import { endStreamsWithSessions } from '../../src/edge/session-streams.ts'
 import { createBackground } from '../../src/flows/background.ts'
@@ -232,7 +233,8 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
         : {
             kind: 'url',
             url: `https://login.example.com/authorize?${new URLSearchParams({ state: state.reveal(), ...extras }).toString()}`,
-          },
+          }
+    },
     redeem: async (query) => {
       redemptions.push(query.get('code') ?? '')
       await broken.whileRedeeming?.()
@@ -352,6 +354,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     metrics,
     connections: open,
     isDraining: () => false,
+    problem: proxiedProblem(context.problems),
     onUpstreamUnauthorized: () => {},
   })
   endStreamsWithSessions(store, open)
