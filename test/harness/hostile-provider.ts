@@ -34,6 +34,9 @@ export interface HostileProvider {
   idToken(overrides?: Record<string, unknown>, header?: Partial<JWTHeaderParameters>, signer?: Signer): Promise<string>
   /** Body of a good token answer. */
   tokens(overrides?: Record<string, unknown>): Promise<Record<string, unknown>>
+  /** Refuses connections until `back`. */
+  away(): Promise<void>
+  back(): Promise<void>
   close(): Promise<void>
 }
 
@@ -238,6 +241,15 @@ export const startHostileProvider = async (redirectUri = 'https://shop.example.c
         ...overrides,
       }
       return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined))
+    },
+    away: async () => {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+    back: async () => {
+      server.listen(Number(new URL(issuer).port), '127.0.0.1')
+      await once(server, 'listening')
     },
     close: async () => {
       server.closeAllConnections()
