@@ -88,6 +88,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   const unsubscribe = endStreamsWithSessions(store, open)
 
   // 3. The listener.
+  const waiting = { count: 0 }
   const sources = roleSources(settings.providers.default.profile, settings.providers.default.clientId)
   const app = await createPublicServer({
     context,
@@ -107,11 +108,12 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
       store,
       broker,
       forwarder,
+      waiting,
     },
     frontend: { frontend, requireSignIn: settings.frontend?.requireSignIn ?? [], store, forwarder },
     tls: settings.listen.tls && tlsPair(settings.listen.tls),
   })
-  return { app, open, forwarder, pools, background, unsubscribe }
+  return { app, open, forwarder, waiting, pools, background, unsubscribe }
 }
 
 const REJECTION_HINT = 'compare token.audience and token.scopes of the route with what the API validates'

@@ -35,7 +35,7 @@ export const shutDown = async ({ telemetry, rooms, edge, ops, admin, drain }: Ru
   const left = (): Millis => millis(Math.max(0, until - performance.now()))
   const closed = edge.app.close()
   // Streams have no end of their own to wait for: once only they are left they are told to go, and come back to another replica.
-  while (edge.forwarder.inFlight() > edge.open.count() && left() > 0) await sleep(LOOK_EVERY_MS)
+  while (edge.waiting.count + edge.forwarder.inFlight() > edge.open.count() && left() > 0) await sleep(LOOK_EVERY_MS)
   const cut = edge.open.endAll()
   await atMost(closed, left())
   edge.app.server.closeAllConnections()

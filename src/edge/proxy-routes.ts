@@ -24,6 +24,8 @@ export interface ProxyRoutesDeps {
   readonly store: Pick<SessionStore, 'peek' | 'open' | 'touch'>
   readonly broker: Pick<Broker, 'peekUser' | 'user' | 'peekApp' | 'app' | 'isConfirmed' | 'confirm'>
   readonly forwarder: Pick<Forwarder, 'forward'>
+  /** Counts the requests that wait for their session or token, which the forwarder does not know yet: a drain must not forget them. */
+  readonly waiting?: { count: number }
 }
 
 /** If anyone removes the preHandler, the route fails closed: nothing is ever proxied without our rules. */
@@ -62,7 +64,7 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
   const methods = new Set(route.methods)
   const decide = deps.decide(route)
   const isOpen = principal === 'none' && decide === undefined
-  const { store, broker } = deps
+  const { store, broker, waiting = { count: 0 } } = deps
 
   const refuse = (request: FastifyRequest, reply: FastifyReply, code: ProblemCode, session?: Session, extras?: ProblemExtras): void => {
     watch(context, request, reply, { route: route.name, principal, sessionRef: session?.ref })
@@ -189,7 +191,11 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
         return forward(request, reply, target, { startedAt, session: held.session }, ready.access)
       }
     }
-    slow(request, reply, target, cookie, startedAt).catch((error: unknown) => {
+    waiting.count += 1
+    const answered = slow(request, reply, target, cookie, startedAt).finally(() => {
+      waiting.count -= 1
+    })
+    answered.catch((error: unknown) => {
       const cause = error instanceof Error ? error.name : 'unknown'
       context.log.error({ requestId: request.id, route: route.name, code: 'gateway.failed', cause }, 'proxied request failed')
       // After the hijack the answer is the forwarder's; it does not throw for what a request can contain, so cutting is all that is left.
