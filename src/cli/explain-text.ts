@@ -1,7 +1,7 @@
 import { painter } from './command.ts'
 import { CONNECTION_WORDS, CORS_WORDS, LOCATION_WORDS, PASSING } from './explain-words.ts'
 import type { Explanation, RouteExplanation } from './explanation.ts'
-import { labelled, table, visible } from './text-table.ts'
+import { labelled, table, wrapped } from './text-table.ts'
 
 export interface Page {
   /** Columns. */
@@ -30,7 +30,7 @@ export const overviewText = (explained: Explanation, page: Page): string => {
         ? rows
             .map(({ route, as, token, who, sees }) =>
               [
-                `${visible(route)}\n`,
+                heading(route, page),
                 labelled(
                   [
                     ['as', as],
@@ -52,8 +52,8 @@ export const overviewText = (explained: Explanation, page: Page): string => {
     ['elsewhere', frontendText(explained)],
     ['the gateway itself', `${explained.base_path} and below, /.well-known/sallyport and below`],
   ]
-  const more = dim('With a route’s name: all about it. With a path: who claims it.\n')
-  return `${labelled([['gateway', about]], page.width).slice(2)}\n${body}\n${labelled(rest, page.width)}\n${more}`
+  const more = wrapped('With a route’s name: all about it. With a path: who claims it.', page.width).map((line) => `${dim(line)}\n`)
+  return `${labelled([['gateway', about]], page.width, 0)}\n${body}\n${labelled(rest, page.width)}\n${more.join('')}`
 }
 
 const frontendText = ({ frontend }: Explanation): string => {
@@ -104,8 +104,10 @@ export const routeText = (route: RouteExplanation, page: Page): string => {
       `${timeText(limits.connect_timeout_ms)} to connect, ${timeText(limits.timeout_ms)} to answer, ${timeText(limits.idle_timeout_ms)} of silence`,
     ],
   ]
-  return `${visible(route.name)}\n${labelled(entries, page.width)}`
+  return `${heading(route.name, page)}${labelled(entries, page.width)}`
 }
+
+const heading = (text: string, page: Page): string => `${wrapped(text, page.width).join('\n')}\n`
 
 const beside = (label: string, lines: readonly string[]): readonly (readonly [string, string])[] =>
   lines.map((line, i) => [i === 0 ? label : '', line] as const)

@@ -53,7 +53,7 @@ const tellRoute = (name: string, explained: Explanation, options: Options, shell
     // What was typed is not repeated: it may be anything.
     const names = explained.routes.map((one) => one.name).join(', ')
     if (options.output === 'json') shell.out(json({ ok: false, reason: 'no route has this name' }))
-    shell.err(labelled([['sallyport:', `no route has this name; there are: ${names || 'none'}`]], page.width).slice(2))
+    shell.err(labelled([['sallyport:', `no route has this name; there are: ${names || 'none'}`]], page.width, 0))
     return EXIT.findings
   }
   shell.out(options.output === 'json' ? json({ ok: true, ...explained, routes }) : routeText(route, page))
@@ -70,7 +70,8 @@ const tellClaim = (target: string, claim: Claim, explained: Explanation, options
   const head = labelled(
     [[visible(path).slice(0, page.width / 2), `${claim.kind === 'route' ? `route ${claim.name}: ` : ''}${claim.text}`]],
     page.width,
-  ).slice(2)
+    0,
+  )
   shell.out([head, ...routes.map((route) => routeText(route, page))].join('\n'))
   return EXIT.ok
 }

@@ -56,13 +56,13 @@ const rowLines = (row: readonly string[], widths: readonly number[]): readonly s
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0)
 
 /** `label   text`, the text wrapped beside it. A label of '' continues the one above. */
-export const labelled = (entries: readonly (readonly [string, string])[], width: number): string => {
-  const indent = Math.max(...entries.map(([label]) => label.length)) + GAP + GAP
+export const labelled = (entries: readonly (readonly [string, string])[], width: number, margin = GAP): string => {
+  const indent = margin + Math.max(...entries.map(([label]) => label.length)) + GAP
   return entries
     .flatMap(([label, text]) => {
       const lead = /^ */.exec(text)?.[0] ?? ''
       return wrapped(text.slice(lead.length), Math.max(NARROWEST, width - indent - lead.length)).map((line, i) =>
-        `${' '.repeat(GAP)}${(i === 0 ? label : '').padEnd(indent - GAP)}${lead}${line}`.trimEnd(),
+        `${' '.repeat(margin)}${(i === 0 ? label : '').padEnd(indent - margin)}${lead}${line}`.trimEnd(),
       )
     })
     .map((line) => `${line}\n`)
