@@ -3,6 +3,7 @@ import { createServer, request as send, type IncomingHttpHeaders, type RequestLi
 import type { AddressInfo } from 'node:net'
 import { ephemeralKeyring } from '../../src/crypto/keyring.ts'
 import { createSealer } from '../../src/crypto/seal.ts'
+import { headerDeps } from '../../src/assembly/header-deps.ts'
 import type { AuditEvent } from '../../src/domain/audit-event.ts'
 import type { Broker } from '../../src/domain/broker.ts'
 import type { MetricName, Metrics } from '../../src/domain/metric.ts'
@@ -66,6 +67,8 @@ const shiftedClock = (): ShiftedClock => {
   }
 }
 
+type Replaceable<T> = { -readonly [K in keyof T]: T[K] }
+
 export interface EdgeHost {
   readonly origin: string
   readonly port: number
@@ -98,6 +101,13 @@ export interface EdgeHost {
     create: 'unavailable' | 'ended-meanwhile' | undefined
     /** Called while a code is being redeemed. */
     whileRedeeming: (() => Promise<void>) | undefined
+  }
+  /** The ports as flows and edge hold them: a test may put another method in the place of one. */
+  readonly ports: {
+    readonly store: Replaceable<SessionStore>
+    readonly once: Replaceable<OnceStore>
+    readonly provider: Replaceable<Provider>
+    readonly broker: Replaceable<Broker>
   }
   /** Requests the forwarder has not accounted for yet. */
   inFlight(): number
@@ -138,6 +148,8 @@ export const signedIn = async (host: EdgeHost): Promise<string> => {
 }
 
 export interface EdgeHostOptions {
+  /** The public address is https, as behind an ingress that ends TLS; this host itself still speaks http. */
+  readonly https?: boolean
   /** `upstream`: the same server the routes lead to. */
   readonly frontend?: Frontend | 'upstream'
   readonly requireSignIn?: readonly string[]
@@ -159,7 +171,8 @@ export interface EdgeHostOptions {
 /** The public listener on loopback over the real rooms: memory store, seals, attempts, policy, forwarder. Only provider and broker are stand-ins. */
 export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost> => {
   const port = await freePort()
-  const publicUrl = new URL(`http://localhost:${port}`)
+  const https = options.https === true
+  const publicUrl = new URL(`${https ? 'https' : 'http'}://localhost:${port}`)
   const clock = shiftedClock()
   const events: AuditEvent[] = []
   const access: AccessEntry[] = []
@@ -285,9 +298,9 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   const context: EdgeContext = {
     origin: publicUrl.origin,
     host: publicUrl.host,
-    https: false,
+    https,
     basePath: '/bff',
-    problems: { https: false, loginPath: '/bff/login' },
+    problems: { https, loginPath: '/bff/login' },
     cookies: jar,
     proxies,
     access: accessLog,
@@ -346,8 +359,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   const pools = agents()
   const forwarder = createForwarder({
     agents: pools,
-    publicUrl,
-    isOwnCookie: (name) => name.startsWith('__Host-Http-sallyport'),
+    ...headerDeps(publicUrl),
     trustedProxies: proxies,
     accessLog,
     log,
@@ -392,6 +404,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     upstreamSaw,
     secrets: Object.values(secrets),
     broken,
+    ports: { store, once, provider, broker },
     inFlight: () => forwarder.inFlight(),
     connections: () => new Promise((resolve) => app.server.getConnections((_error, count) => resolve(count))),
     ask: (path, ask = {}) => exchange(port, publicUrl.host, path, ask),
