@@ -172,8 +172,8 @@ describe.skipIf(!canLaunchBrowser)('the demo in a browser', () => {
     expect(cookies.map(({ httpOnly, secure, sameSite, path }) => ({ httpOnly, secure, sameSite, path }))).toEqual([
       { httpOnly: true, secure: true, sameSite: 'Strict', path: '/' },
     ])
-    const held = await page.evaluate(() => JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }]))
-    expect(held).toBe(JSON.stringify(['', {}, {}]))
+    const held = await page.evaluate(() => JSON.stringify([document.cookie, Object.entries(localStorage), Object.entries(sessionStorage)]))
+    expect(held).toBe(JSON.stringify(['', [], []]))
     expect(await page.locator('#cookie-name').textContent()).toBe(cookies[0]?.name)
     expect(await page.locator('#holds').textContent()).toMatch(/script can read\s*none/)
     expect(bodies.length).toBeGreaterThan(5) // the search below looked at something
