@@ -4,9 +4,9 @@ import { METRICS } from '../domain/metric.ts'
 import { PROBLEMS, type ProblemDefinition } from '../domain/problem.ts'
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+export const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   [head, head.map(() => '---'), ...rows.map((row) => row.map(cell))].map((row) => `| ${row.join(' | ')} |`).join('\n')
-const page = (title: string, source: string, ...parts: readonly string[]): string =>
+export const page = (title: string, source: string, ...parts: readonly string[]): string =>
   `<!-- Generated from ${source} by \`npm run docs\`: do not edit. -->\n\n# ${title}\n\n${parts.join('\n\n')}\n`
 
 export const problemsDoc = (): string =>

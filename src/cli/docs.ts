@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { configErrorsDoc, metricsDoc, problemsDoc, settingsDoc } from './docs-pages.ts'
+import { policyDoc } from './docs-policy.ts'
 
 /** `npm run docs` writes the generated pages; `npm run docs:check` fails when one is out of date. */
 const PAGES: Readonly<Record<string, () => string>> = {
@@ -7,6 +8,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'problems.md': problemsDoc,
   'metrics.md': metricsDoc,
   'config-errors.md': configErrorsDoc,
+  'policy.md': policyDoc,
 }
 
 const current = (file: URL): string | undefined => {
