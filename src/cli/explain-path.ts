@@ -1,3 +1,4 @@
+import { WELL_KNOWN } from '../config/check-routes.ts'
 import type { Settings } from '../config/settings.ts'
 import { compileRoutes } from '../assembly/compile-routes.ts'
 import { canonicalPath } from '../policy/canonical-path.ts'
@@ -16,9 +17,6 @@ export interface Claim {
   readonly text: string
 }
 
-/** The gateway answers everything below it itself; spec §2. */
-export const WELL_KNOWN = '/.well-known/sallyport'
-
 /** @param target a path, with or without a query, as the browser would send it */
 export const claimOf = (target: string, settings: Settings, explained: Explanation): Claim => {
   // 1. One reading, or none.
@@ -33,7 +31,7 @@ export const claimOf = (target: string, settings: Settings, explained: Explanati
   const endpoint = explained.endpoints.find((own) => own.path === path)
   if (endpoint)
     return { ...NOTHING, kind: 'endpoint', name: endpoint.name, text: `the gateway answers it itself: endpoint ${endpoint.name}` }
-  const reserved = [settings.basePath, WELL_KNOWN].find((own) => claims(own, path))
+  const reserved = path === WELL_KNOWN ? undefined : [settings.basePath, WELL_KNOWN].find((own) => claims(own, path))
   if (reserved !== undefined)
     return refused('endpoint.unknown', `refused with 404: everything below ${reserved} is the gateway’s, and there is no such endpoint`)
   // 3. A route: the longest path wins.

@@ -97,6 +97,7 @@ const PATHS = [
   ],
   ...[
     '/.well-known/sallyport/client-jwks.json',
+    '/.well-known/sallyport',
     '/bffx',
     '/bff/session',
     '/bff/session/refresh',
