@@ -127,7 +127,8 @@ export const noteProblem = (context: EdgeContext, request: FastifyRequest, code:
     path: pathOf(request.url),
     ...(operator && { hint: operator }),
   }
-  if (status >= 500) context.log.warn(facts, 'request answered with a problem')
+  // Not what any page can bring about, as a refused prefetch: for that no operator has anything to do.
+  if (status >= 500 && operator) context.log.warn(facts, 'request answered with a problem')
   else context.log.debug(facts, 'request answered with a problem')
 }
 

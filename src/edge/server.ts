@@ -144,6 +144,8 @@ const ofFramework = (error: unknown): { readonly code: ProblemCode; readonly ret
   if (status === 416) return { code: 'request.range-unsatisfiable', retryAfterSeconds: undefined }
   if (status === 412) return { code: 'request.precondition-failed', retryAfterSeconds: undefined }
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return { code: 'request.body-too-large', retryAfterSeconds: undefined }
+  // The browser left while its body was on the way. Nobody will read the answer, and nobody has to be woken.
+  if (code === 'ECONNRESET') return { code: 'request.malformed', retryAfterSeconds: undefined }
   return code.startsWith('FST_ERR_CTP_') || code.startsWith('FST_ERR_BAD_')
     ? { code: 'request.malformed', retryAfterSeconds: undefined }
     : undefined

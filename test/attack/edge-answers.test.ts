@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { cookiesOf, type EdgeHost, edgeHost, fetching, jarOf, navigation } from '../harness/edge-host.ts'
@@ -7,7 +8,8 @@ beforeEach(async () => {
   host = await edgeHost()
 })
 afterEach(() => host.close())
-const lines = (): string[] => host.access.map(({ method, path, route, status, cut }) => `${method} ${path} ${route} ${status}${cut ? ' cut' : ''}`)
+const lines = (): string[] =>
+  host.access.map(({ method, path, route, status, cut }) => `${method} ${path} ${route} ${status}${cut ? ' cut' : ''}`)
 const lineCount = async (count: number): Promise<void> => {
   while (host.access.length < count) await new Promise((resolve) => setImmediate(resolve))
 }
@@ -46,4 +48,28 @@ it('a callback whose browser leaves while the code is redeemed is no 200 in the 
   finish.resolve()
   await host.ask('/bff/nothing')
   expect(lines()).toEqual(['GET /bff/callback callback 499 cut', 'GET /bff/nothing unknown 404'])
+})
+
+it('a body whose browser leaves halfway is nobody’s alarm', async () => {
+  const socket = connect(host.port, '127.0.0.1')
+  const head = ['POST /bff/logout HTTP/1.1', `Host: localhost:${host.port}`, ...Object.entries(fetching).map((pair) => pair.join(': '))]
+  socket.write([...head, 'Content-Type: text/plain', 'Content-Length: 5', 'Expect: 100-continue', '', 'ab'].join('\r\n'))
+  await once(socket, 'data') // "Continue": the request is under way, and waits for the rest
+  socket.resetAndDestroy()
+  await lineCount(1)
+  await host.ask('/bff/nothing')
+  expect(lines()).toEqual(['POST /bff/logout guard 499 cut', 'GET /bff/nothing unknown 404'])
+  expect(host.logged.filter(({ message }) => message === 'request failed')).toEqual([])
+})
+
+it.each([
+  ['a prefetch', '/bff/login', { 'sec-purpose': 'prefetch' }, 503],
+  ['a WebSocket', '/public/x', { upgrade: 'websocket', connection: 'upgrade' }, 501],
+])('%s, which any page can start, is refused without a warning to the operator', async (_what, path, headers, status) => {
+  const got = await host.ask(path, { headers: { ...navigation('cross-site'), ...(headers as Record<string, string>) } })
+  expect(got.status).toBe(status)
+  expect(host.warned).toEqual([])
+  host.broken.provider = true
+  expect((await host.ask('/bff/login', { headers: navigation() })).status).toBe(503)
+  expect(host.warned).toEqual(['request answered with a problem'])
 })

@@ -75,6 +75,8 @@ export interface EdgeHost {
   readonly events: AuditEvent[]
   readonly access: AccessEntry[]
   readonly logged: { readonly facts: Facts; readonly message: string }[]
+  /** The messages among them that an operator would be shown: warnings and errors. */
+  readonly warned: string[]
   readonly clock: ShiftedClock
   readonly store: SessionStore
   /** How often the provider was asked where to go. */
@@ -179,7 +181,12 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   const logged: EdgeHost['logged'] = []
   const audit = { record: (event: AuditEvent): void => void events.push(event) }
   const line = (facts: Facts, message: string): void => void logged.push({ facts, message })
-  const log: Log = { debug: line, info: line, warn: line, error: line }
+  const warned: string[] = []
+  const loud = (facts: Facts, message: string): void => {
+    warned.push(message)
+    line(facts, message)
+  }
+  const log: Log = { debug: line, info: line, warn: loud, error: loud }
   const counts = new Map<MetricName, number>()
   const metrics: Metrics = { count: (name) => void counts.set(name, (counts.get(name) ?? 0) + 1), gauge: () => {}, observe: () => {} }
   const sealer = createSealer({ keyring: ephemeralKeyring(clock.now()) })
@@ -395,6 +402,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     events,
     access,
     logged,
+    warned,
     clock,
     store,
     authorizations: () => authorizations,
