@@ -51,6 +51,7 @@ export interface DiscoveryDeps {
 }
 
 const FRESH_FOR = minutes(60)
+const RETRY_MOST = seconds(30)
 
 /** Lazy, last good kept: nothing is asked before the first use, and a provider that goes away later is not missed. */
 export const createDiscovery = (deps: DiscoveryDeps): Discovery => {
@@ -78,14 +79,15 @@ export const createDiscovery = (deps: DiscoveryDeps): Discovery => {
         failures = 0
         return { kind: 'found', metadata: read.metadata }
       }
-      const wait = backoff(failures, seconds(1), seconds(30), deps.random?.())
+      const wait = backoff(failures, seconds(1), RETRY_MOST, deps.random?.())
       failures += 1
       retryAt = after(now, wait)
       deps.log.warn({ provider: deps.name, cause: read.cause, attempt: failures }, 'provider metadata not available')
       return { kind: 'unavailable', retryAfter: wait, cause: read.cause }
     })
 
-  const mayTry = (now: Instant): boolean => now >= retryAt
+  /** A wait longer than the longest is one whose clock was set back meanwhile. */
+  const mayTry = (now: Instant): boolean => now >= retryAt || between(now, retryAt) > RETRY_MOST
 
   return {
     held: () => held,

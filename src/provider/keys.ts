@@ -5,7 +5,7 @@ import { backoff } from '../kernel/backoff.ts'
 import type { Log } from '../kernel/ports.ts'
 import { SingleFlight } from '../kernel/single-flight.ts'
 import { after, between, instant, minutes, seconds } from '../kernel/time.ts'
-import type { Clock } from '../kernel/time.ts'
+import type { Clock, Instant } from '../kernel/time.ts'
 import type { BoundedFetch } from './fetch.ts'
 import { decodeJwt, isJsonType, isObject, parseObject, stringOf } from './json.ts'
 
@@ -33,6 +33,7 @@ export interface KeysDeps {
 const FRESH_FOR = minutes(10)
 /** An unknown key id fetches the set anew, even when the copy was made a moment ago, but not more often than this. */
 const UNKNOWN_KID_EVERY = seconds(10)
+const RETRY_MOST = seconds(30)
 const CANDIDATES_MAX = 8
 const TOKEN_CHARS_MAX = 64 * 1024
 
@@ -58,26 +59,30 @@ export const createKeys = (deps: KeysDeps): Keys => {
         failures = 0
         return undefined
       }
-      retryAt = after(deps.clock.now(), backoff(failures, seconds(1), seconds(30), deps.random?.()))
+      retryAt = after(deps.clock.now(), backoff(failures, seconds(1), RETRY_MOST, deps.random?.()))
       failures += 1
       deps.log.warn({ provider: deps.name, cause: read, attempt: failures }, 'provider keys not available')
       return read
     })
 
+  /** A wait longer than the longest is one whose clock was set back meanwhile. */
+  const mayTry = (now: Instant): boolean => now >= retryAt || between(now, retryAt) > RETRY_MOST
+
   const first = async (jwksUri: URL): Promise<string | undefined> => {
     if (held) {
       const now = deps.clock.now()
-      if (between(fetchedAt, now) >= FRESH_FOR && now >= retryAt) void load(jwksUri)
+      if (between(fetchedAt, now) >= FRESH_FOR && mayTry(now)) void load(jwksUri)
       return undefined
     }
-    return flight.size > 0 || deps.clock.now() >= retryAt ? load(jwksUri) : 'backing-off'
+    return flight.size > 0 || mayTry(deps.clock.now()) ? load(jwksUri) : 'backing-off'
   }
 
   /** Whoever comes while a fetch is under way shares it; a flood of invented key ids costs one fetch per interval. */
   const again = async (jwksUri: URL): Promise<string | undefined> => {
     if (flight.size > 0) return load(jwksUri)
     const now = deps.clock.now()
-    if (between(unknownAt, now) < UNKNOWN_KID_EVERY) return 'key-unknown'
+    const since = between(unknownAt, now)
+    if (since >= 0 && since < UNKNOWN_KID_EVERY) return 'key-unknown'
     unknownAt = now
     return load(jwksUri)
   }

@@ -224,6 +224,16 @@ describe('key changes', () => {
     withToken(() => hostile.idToken({ nonce: NONCE }, {}, old))
     expect(await redeem(callback())).toEqual({ kind: 'invalid', check: 'key-unknown' })
   })
+  it('a clock that is set back does not keep a new key from being fetched', async () => {
+    await redeem(callback())
+    await hostile.rotateKey()
+    await redeem(callback())
+    await hostile.rotateKey()
+    room.clock.advance(-3_600_000)
+    // Its signature holds; that it comes from the future is another matter.
+    expect(await redeem(callback())).toEqual({ kind: 'invalid', check: 'issued-at' })
+    expect(hostile.hits('jwks')).toBe(3)
+  })
   it('1000 unknown key ids cost one fetch per interval', async () => {
     expect((await redeem(callback())).kind).toBe('signed-in')
     let invented = 0

@@ -49,6 +49,14 @@ it('many who ask at once share one request', async () => {
   expect(hostile.hits('discovery')).toBe(1)
 })
 
+it('a clock that is set back does not lengthen the wait', async () => {
+  hostile.script.discovery = () => ({ status: 503 })
+  await discovery.get()
+  hostile.script.discovery = undefined
+  clock.advance(-3_600_000)
+  expect(await discovery.get()).toMatchObject({ kind: 'found' })
+})
+
 it('a provider that is down is asked again only after a growing wait', async () => {
   hostile.script.discovery = () => ({ status: 503 })
   expect(await discovery.get()).toEqual({ kind: 'unavailable', retryAfter: 1000, cause: 'http-503' })
