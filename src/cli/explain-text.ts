@@ -44,7 +44,7 @@ export const overviewText = (explained: Explanation, page: Page): string => {
             )
             .join('\n')
         : table(
-            ['ROUTE', 'CALLED AS', 'TOKEN FOR', 'WHO GETS IN', 'THE UPSTREAM’S LOG SHOWS'],
+            ['ROUTE', 'CALLED AS', 'TOKEN FOR', 'WHO GETS IN', 'ITS AUDIT LOG SHOWS'],
             rows.map(({ route, as, token, who, sees }) => [route, as, token, who, sees]),
             page.width,
           )
