@@ -21,7 +21,7 @@ export interface ProviderProcess {
   readonly issuer: string
   /** `refresh_token:ok` → how often. */
   counts(): Promise<Readonly<Record<string, number>>>
-  /** Refuses connections until `back`: what it would have been asked meanwhile never left the gateway. Needs one request before. */
+  /** Refuses connections until `back`: what it would have been asked meanwhile never left the gateway. */
   away(): Promise<void>
   back(): Promise<void>
   /** SIGSTOP: takes connections and answers nothing; after `thaw` it answers whatever it was sent, whether anybody still listens or not. */
