@@ -59,7 +59,7 @@ export const startDevProvider = async (options: DevProviderOptions): Promise<Dev
     if (request.url?.startsWith('/interaction/')) void interact(provider, request, response)
     else void answer(request, response)
   })
-  // One after the other: a server that is told to listen twice, or while it closes, throws.
+  // One after the other: who looks while a port is being opened or closed would think that there is nothing to do.
   let turn: Promise<void> = Promise.resolve()
   const next = (change: () => Promise<void>): Promise<void> => {
     const changed = turn.then(change)

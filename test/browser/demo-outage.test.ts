@@ -36,7 +36,7 @@ describe.skipIf(!canLaunchBrowser)('the demo while tokens run out', () => {
     await page.getByRole('button', { name: 'Watch' }).click()
     await expect
       .poll(async () => Math.min(await counted('user', 'Tokens'), await counted('app', 'Tokens')), { timeout: 20_000 })
-      .toBeGreaterThan(2)
+      .toBeGreaterThan(1)
     for (const principal of ['user', 'app'] as const) {
       expect(await counted(principal, 'Failed')).toBe(0)
       expect(await counted(principal, 'Told to wait')).toBe(0)

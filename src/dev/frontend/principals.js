@@ -76,7 +76,12 @@ const write = async (principal, item) => {
   const answer = await post(PRINCIPALS[principal].path('orders'), { item })
   const lines = await auditLines()
   const { kind, text, why } = verdict(answer)
-  pane.wrote.replaceChildren(chip(kind, text), ' ', why || `“${item}” was added.`, ' ', ...auditSentence(answer, lines))
+  pane.wrote.replaceChildren(
+    chip(kind, text),
+    ' ',
+    why || `“${item}” was added.`,
+    el('span', { className: 'audit' }, ...auditSentence(answer, lines)),
+  )
   if (answer.status === 201) await readAll(['orders'])
   return answer.status === 201
 }
@@ -88,6 +93,8 @@ export const verdict = (answer) => {
   if (status < 400) return { kind: 'good', text: status === 201 ? '201 added' : '200 allowed', why: '' }
   if (status === 503)
     return { kind: 'wait', text: '503 wait', why: `${body.title ?? ''} Again in ${retryAfter ?? 'a few'} s; you are still signed in.` }
+  if (body.code === 'policy.denied')
+    return { kind: 'bad', text: '403 refused by the gateway', why: `${body.title} The route lets in analysts only. (${body.code})` }
   if (isFromGateway(answer)) return { kind: 'bad', text: `${status} refused by the gateway`, why: `${body.title} (${body.code})` }
   return { kind: 'bad', text: `${status} refused by the API`, why: body.why ?? body.error ?? '' }
 }
