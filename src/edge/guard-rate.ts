@@ -33,7 +33,7 @@ interface Bucket {
 /**
  * Limits how many logins are started, by one address and by all together, in this replica. Two buckets in one step: whoever is refused by one draws
  * from neither, so that no single address can use up what is everybody's. Own, not @fastify/rate-limit: that counts in fixed windows, one limit per
- * registration, and before the flow knows whether a login would be started at all (docs/decisions/0014).
+ * registration, and before the flow knows whether a login would be started at all (docs/decisions/0015).
  */
 export const createLoginRate = ({ perAddress, global, clock, log, entriesMax = ENTRIES_MAX }: LoginRateDeps): LoginRate => {
   /** In the order of their last draw: the first to be full again stands in front. */

@@ -26,6 +26,10 @@ const wording = ({ code, definition, loginUrl, retryUrl }: ProblemPage): { text:
   if (code === 'logout.reference-unknown') return { text: 'You are signed out of this application already.', actions: [home] }
   if (code === 'login.subject-changed')
     return { text: 'Sign in with the account you were using, or sign out first.', actions: [again, home] }
+  if (code === 'login.rate-limited')
+    return { text: 'Nothing was changed. Please wait a moment before you try again.', actions: [again, home] }
+  if (code === 'login.request-refused')
+    return { text: 'Nothing was changed. Please tell whoever runs this application.', actions: [again, home] }
   if (code.startsWith('login.')) return { text: 'Nothing was changed. You can start the sign-in again.', actions: [again, home] }
   if (code === 'endpoint.unknown') return { text: 'The address may be mistyped, or the page may have moved.', actions: [home] }
   if (definition.status === 401) return { text: 'Please sign in to go on.', actions: [signIn, home] }
