@@ -119,3 +119,20 @@ it('a rejected credential is an error in the log, with the provider’s code', a
   expect(room.lines.filter(({ level }) => level === 'error')).toMatchObject([{ facts: { providerCode: 'invalid_client' } }])
   expect(visible(room)).not.toContain('canary')
 })
+
+// RFC 6749 §2.3.1: both parts are form-encoded before Base64, and a provider decodes them so.
+it.each(['a+b c/d=%&:é~', ':', '%3A'])('the secret %j arrives as it is by Basic and by body', async (secret) => {
+  for (const method of ['client_secret_basic', 'client_secret_post'] as const) {
+    room = providerRoom(hostile.issuer, {
+      clientId: 'shop:a b',
+      clientAuth: { current: () => ({ kind: 'secret', secret: Secret.of('client-secret', secret), method }) },
+    })
+    await room.provider.application(ASK)
+    const { headers, parameters } = hostile.last('token')
+    const basic = Buffer.from(headers.authorization?.replace('Basic ', '') ?? '', 'base64').toString('latin1')
+    const [id, value] = basic.split(':').map((part) => new URLSearchParams(`v=${part}`).get('v'))
+    const sent = method === 'client_secret_basic' ? [id, value] : [parameters.get('client_id'), parameters.get('client_secret')]
+    expect(sent).toEqual(['shop:a b', secret])
+    await room.provider.close()
+  }
+})
