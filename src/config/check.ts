@@ -17,7 +17,7 @@ const shareAddress = (a: ListenAddress, b: ListenAddress): boolean => {
   return a.port !== 0 && a.port === b.port && (a.host === b.host || anywhere(a.host) || anywhere(b.host))
 }
 
-const checkListen = ({ listen, base_path }: Parsed, report: Report): void => {
+const checkListen = ({ listen, base_path, public_url }: Parsed, report: Report): void => {
   const listeners = (['public', 'ops', 'admin'] as const).flatMap((name) => {
     const address = listen[name]
     return address === 'off' ? [] : [{ name, address }]
@@ -34,6 +34,14 @@ const checkListen = ({ listen, base_path }: Parsed, report: Report): void => {
   }
   if (isBelow(WELL_KNOWN, base_path) || isBelow(base_path, WELL_KNOWN))
     report({ code: 'config.base-path-invalid', path: ['base_path'], reason: `base_path and ${WELL_KNOWN} would claim the same paths` })
+  if (listen.tls && public_url.protocol === 'http:')
+    report({
+      code: 'config.public-url-insecure',
+      path: ['public_url'],
+      also: ['listen', 'tls'],
+      reason: 'listen.tls is set, and public_url is http: browsers would be sent to a port that does not answer them',
+      fix: `Write \`https://${public_url.host}\`, or remove \`listen.tls\`.`,
+    })
   for (const [i, network] of listen.trusted_proxies.entries())
     if (network.endsWith('/0')) report({ code: 'config.proxies-everyone', path: ['listen', 'trusted_proxies', i] })
 }
@@ -55,6 +63,8 @@ const checkProvider = ({ provider }: Parsed, report: Report): void => {
   if (issuer?.protocol === 'http:' && provider.ca_file !== undefined) report({ code: 'config.tls-unused', path: ['provider', 'ca_file'] })
   if (provider.insecure_allow_http)
     report({ code: 'config.insecure-setting', path: ['provider', 'insecure_allow_http'], reason: 'insecure_allow_http is on' })
+  if (provider.profile === 'entra' && provider.target !== undefined && provider.target !== 'scope')
+    report({ code: 'config.target-override', path: ['provider', 'target'] })
   if (provider.profile === 'entra' && provider.rotation === 'strict')
     report({ code: 'config.rotation-override', path: ['provider', 'rotation'] })
   for (const [i, entry] of provider.client_auth.entries()) {

@@ -81,6 +81,10 @@ export const CONFIG_CODES = {
     'An entry of client_auth is exactly one credential.',
     'Keep one of certificate_dir, jwk_file, client_secret_file and client_secret; `method` goes with secrets only.',
   ),
+  'config.target-override': refused(
+    'Entra takes an audience in its scopes only, and refuses every request with another parameter for it.',
+    'Remove `target`: the profile knows.',
+  ),
   'config.rotation-override': warned(
     'Entra does not rotate refresh tokens strictly; with this, an answer that was lost ends sessions that could go on.',
     'Remove `rotation`: the profile knows.',

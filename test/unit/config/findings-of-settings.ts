@@ -28,6 +28,15 @@ export const SETTING_CASES: readonly Case[] = [
     'https://shop.example.com?a',
     'Write `https://shop.example.com`',
   ),
+  c(
+    'config.public-url-insecure',
+    'http before a listener with TLS',
+    good({}, ['listen: { tls: { certificate_file: /c.pem, private_key_file: /k.pem } }']),
+    '1:13',
+    'http://localhost:8080',
+    'https://localhost:8080',
+    { also: '6:11' },
+  ),
   c('config.base-path-invalid', 'a trailing slash', good({}, ['base_path: /bff/']), '6:12', '/bff/', 'Write `/bff`'),
   c(
     'config.base-path-invalid',
@@ -165,6 +174,14 @@ export const SETTING_CASES: readonly Case[] = [
     '5:17',
     '{',
     'jwk_file',
+  ),
+  c(
+    'config.target-override',
+    'a resource parameter at Entra',
+    good({ issuer: '  profile: entra\n  tenant: a.example\n  target: resource' }),
+    '5:11',
+    'resource',
+    'Remove `target`',
   ),
   c(
     'config.rotation-override',
