@@ -10,7 +10,7 @@ describe.skipIf(!canLaunchBrowser)('the demo while tokens run out', () => {
   let page: Page
 
   beforeAll(async () => {
-    ;[browser, demo] = await Promise.all([launchBrowser(), startDemoProcess(['--token-seconds', '5'])])
+    ;[browser, demo] = await Promise.all([launchBrowser(), startDemoProcess(['--token-seconds', '7'])])
   })
   afterAll(async () => {
     await browser?.close()
@@ -30,7 +30,7 @@ describe.skipIf(!canLaunchBrowser)('the demo while tokens run out', () => {
   const counted = async (principal: 'user' | 'app', column: 'Tokens' | 'Calls' | 'Told to wait' | 'Failed'): Promise<number> =>
     Number(await page.locator(`#pulse tr[data-principal="${principal}"] td[data-label="${column}"]`).textContent())
   const lastAnswer = (principal: 'user' | 'app', text: string): Promise<void> =>
-    page.locator(`#pulse tr[data-principal="${principal}"]`).getByText(text).waitFor({ timeout: 15_000 })
+    page.locator(`#pulse tr[data-principal="${principal}"]`).getByText(text).waitFor({ timeout: 25_000 })
 
   it('renews the tokens of both principals again and again, and no call fails or waits', async () => {
     await page.getByRole('button', { name: 'Watch' }).click()
@@ -44,7 +44,7 @@ describe.skipIf(!canLaunchBrowser)('the demo while tokens run out', () => {
     await page.getByRole('button', { name: 'Stop watching' }).click()
   })
 
-  it('keeps the session while the provider is down, says when to come back, and goes on when it is up', async () => {
+  it('keeps the session while the provider is down, says when to come back, and goes on when it is up', { timeout: 60_000 }, async () => {
     // 1. Down: what has a token works on; who wants to sign in gets a page that says so.
     await page.getByRole('button', { name: 'Take it down' }).click()
     await page.locator('#provider-state').getByText('down').waitFor()

@@ -3,7 +3,7 @@ import { at } from './dom.js'
 import { post, whenSignedOut } from './gateway.js'
 import { drawPrincipals, forgetPrincipals, readAll } from './principals.js'
 import { drawProvider, isAway, startProvider } from './provider.js'
-import { isBeating, startPulse, stopPulse } from './pulse.js'
+import { forgetPulse, isBeating, startPulse, stopPulse } from './pulse.js'
 import { checkSession, refreshedAt, startTimers, stopTimers, whoIsIt } from './session.js'
 
 let signedIn = false
@@ -39,7 +39,7 @@ whenSignedOut((problem) => {
 
 const leave = () => {
   signedIn = false
-  stopPulse()
+  forgetPulse()
   stopTimers()
   forgetPrincipals()
   at('who').textContent = 'Not signed in'

@@ -156,6 +156,7 @@ const LINES_SHOWN = 12
 /** All three logs, newest first; also drawn as the page's last table. */
 export const auditLines = async () => {
   const { body } = await call('/demo/audit')
+  if (panes.size === 0) return [] // signed out meanwhile: nothing is drawn any more
   const lines = APIS.flatMap(({ name }) => (body[name] ?? []).map((line) => ({ ...line, api: name })))
   lines.sort((a, b) => (a.at < b.at ? 1 : -1))
   at('audit')

@@ -32,6 +32,11 @@ export const stopPulse = () => {
   press(false)
 }
 
+export const forgetPulse = () => {
+  stopPulse()
+  at('pulse').querySelector('tbody').replaceChildren()
+}
+
 const press = (on) => {
   at('watch').setAttribute('aria-pressed', String(on))
   at('watch').textContent = on ? 'Stop watching' : 'Watch'
