@@ -60,6 +60,10 @@ export const csrfFacts = (method: string, headers: HeaderBag): CsrfFacts => ({
   csrf: one(headers[CSRF_HEADER]),
 })
 
+/** A page of another origin asks whether it may (Fetch §4.8); none of our own ever has to. */
+export const isPreflight = (method: string, headers: HeaderBag): boolean =>
+  method === 'OPTIONS' && headers['access-control-request-method'] !== undefined
+
 /** Speculative loads create no state under the base path: any page can start them, and their cookies may be kept. */
 export const isPrefetch = (headers: HeaderBag): boolean =>
   /prefetch|prerender/i.test(`${one(headers['sec-purpose']) ?? ''} ${one(headers['purpose']) ?? ''} ${one(headers['x-moz']) ?? ''}`)

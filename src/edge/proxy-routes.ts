@@ -14,7 +14,7 @@ import type { RouteTable } from '../policy/route-table.ts'
 import type { Forwarder } from '../proxy/forwarder.ts'
 import type { EdgeContext } from './edge-context.ts'
 import { noteCsrf, sendProblem, visitorOf, watch } from './edge-context.ts'
-import { csrfFacts, csrfRefusal } from './guard-csrf.ts'
+import { csrfFacts, csrfRefusal, isPreflight } from './guard-csrf.ts'
 import type { ProblemExtras } from './render-problem.ts'
 
 export interface ProxyRoutesDeps {
@@ -167,6 +167,11 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
     if (deps.table.match(target.path) !== route) return refuse(request, reply, 'endpoint.unknown')
     const method = raw.method ?? ''
     if (isOpen) {
+      // CORS is the gateway's to decide: an upstream that answers preflights would decide it for us.
+      if (isPreflight(method, raw.headers)) {
+        noteCsrf(context, request, 'csrf.origin-mismatch', route.name)
+        return refuse(request, reply, 'csrf.origin-mismatch')
+      }
       if (!methods.has(method)) return refuse(request, reply, 'request.method-not-allowed', undefined, { allow: route.methods })
       return forward(request, reply, target, { startedAt, session: undefined })
     }
