@@ -100,7 +100,8 @@ export const startGatewayProcess = async (options: {
     if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}:\n${written}`)
     if (Date.now() > until) throw new Error(`the gateway was not ready in 20 s:\n${written}`)
     const answer = await fetch(`${ops}/readyz`).catch(() => undefined)
-    const { waiting } = ((await answer?.json()) ?? { waiting: ['listener'] }) as { readonly waiting: readonly string[] }
+    // Somebody else may have got the port meanwhile: what answers then is not ours, and the gateway ends and says so.
+    const { waiting = ['listener'] } = ((await answer?.json().catch(() => undefined)) ?? {}) as { readonly waiting?: readonly string[] }
     if (waiting.length === 0 || (options.until === 'alive' && !waiting.includes('listener'))) break
   }
   return {
