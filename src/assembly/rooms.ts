@@ -36,6 +36,7 @@ export interface RoomOptions {
 /** The rooms below the flows: seals, credentials, provider, store, broker. Talks to nobody outside yet but the file system; Redis connects behind. */
 export const wireRooms = async (settings: Settings, { log, metrics, audit }: Telemetry, clock: Clock, options: RoomOptions) => {
   const closing: (() => Promise<void> | void)[] = []
+  const reloading: (() => Promise<unknown>)[] = []
   const session = settings.session
 
   // 1. Seals.
@@ -49,7 +50,10 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
           log,
           onChange: (change) => audit.record({ event: `key.${change.kind}`, kid: change.kid }),
         })
-  if (files) closing.push(() => files.close())
+  if (files) {
+    closing.push(() => files.close())
+    reloading.push(() => files.reload())
+  }
   const sealer = createSealer({ keyring: files ?? ephemeralKeyring(clock.now()) })
 
   // 2. Where sessions live.
@@ -77,7 +81,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
   const routes = compileRoutes(settings.routes)
   const asks = userAsks(routes)
   const configured = settings.providers.default
-  const credential = firstOf(await credentialSources(configured, clock, log, closing))
+  const credential = firstOf(await credentialSources(configured, clock, log, { closing, reloading }))
   const provider = createProvider({
     name: PROVIDER,
     issuer: configured.issuer,
@@ -120,7 +124,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     asks,
     /** New keys and certificates are looked for now rather than at the next poll. */
     reload: async (): Promise<void> => {
-      await files?.reload()
+      for (const reload of reloading) await reload()
     },
     close: async (): Promise<void> => {
       broker.close()
@@ -157,7 +161,7 @@ const credentialSources = async (
   { clientAuth }: ProviderSettings,
   clock: Clock,
   log: Telemetry['log'],
-  closing: (() => void)[],
+  life: { readonly closing: (() => void)[]; readonly reloading: (() => Promise<unknown>)[] },
 ): Promise<readonly CredentialSource[]> => {
   const sources: CredentialSource[] = []
   for (const auth of clientAuth) {
@@ -166,7 +170,8 @@ const credentialSources = async (
       continue
     }
     const source = await watchedSource(auth, clock, log)
-    closing.push(() => source.stop())
+    life.closing.push(() => source.stop())
+    life.reloading.push(() => source.reload())
     sources.push(source)
   }
   return sources

@@ -48,6 +48,10 @@ export const secretFileSource = async ({ file, method, clock, log, every = secon
 
   await reload()
   void watch()
-  const source: CredentialSource & { stop(): void } = { current: () => current, stop: () => stopped.abort() }
+  const source: CredentialSource & { reload(): Promise<void>; stop(): void } = {
+    current: () => current,
+    reload,
+    stop: () => stopped.abort(),
+  }
   return source
 }
