@@ -5,6 +5,9 @@ interface Kept {
   readonly expiresAt: number
 }
 
+/** What a grant's end takes with it. Not the interaction in which somebody else is just signing in: it names the grant as well. */
+const OF_GRANT = new Set(['AccessToken', 'AuthorizationCode', 'RefreshToken'])
+
 /** What the embedded provider remembers, in memory, bounded only by time: it serves a handful of people for as long as a demo lasts. */
 export const providerStore = (): ((model: string) => Adapter) => {
   const kept = new Map<string, Kept>()
@@ -25,7 +28,7 @@ export const providerStore = (): ((model: string) => Adapter) => {
         const key = keyOf(id)
         kept.set(key, { payload, expiresAt: expiresIn ? Date.now() + expiresIn * 1000 : Number.POSITIVE_INFINITY })
         if (payload.uid) byUid.set(payload.uid, key)
-        if (payload.grantId) byGrant.set(payload.grantId, (byGrant.get(payload.grantId) ?? new Set()).add(key))
+        if (payload.grantId && OF_GRANT.has(model)) byGrant.set(payload.grantId, (byGrant.get(payload.grantId) ?? new Set()).add(key))
       },
       find: async (id) => find(keyOf(id)),
       findByUid: async (uid) => find(byUid.get(uid) ?? ''),

@@ -132,8 +132,7 @@ describe.skipIf(!canLaunchBrowser)('signing in', () => {
     const { context, page } = await signedIn(scene)
     const old = await sessionCookie(context)
     if (!old) throw new Error('there is no session cookie')
-    await context.clearCookies({ domain: '127.0.0.1' }) // the provider does not remember Ada
-    await page.goto(`${app}/bff/login?return_to=%2F`)
+    await page.goto(`${app}/bff/login?prompt=login&return_to=%2F`)
     await choose(page, 'grace')
     await page.waitForURL(`${app}/`)
     await page.locator('#who', { hasText: 'signed in as grace' }).waitFor()
