@@ -62,6 +62,23 @@ export type Authorization =
   | { readonly kind: 'credential-rejected'; readonly providerCode: string }
   | { readonly kind: 'unavailable'; readonly retryAfter: Millis; readonly cause: string }
 
+/** What a logout token says (OpenID Connect Back-Channel Logout 1.0 §2.4), checked but for its replay. */
+export type LogoutTokenRead =
+  | {
+      readonly kind: 'valid'
+      readonly issuer: string
+      /** At least one of these two. */
+      readonly subject: string | undefined
+      readonly providerSessionId: string | undefined
+      /** `jti`: unique at this issuer. */
+      readonly tokenId: string
+      readonly issuedAt: Instant
+    }
+  /** `check` is from a closed set. */
+  | { readonly kind: 'invalid'; readonly check: string }
+  /** Its key could not be asked for: nothing is known of the token. */
+  | { readonly kind: 'unavailable'; readonly retryAfter: Millis; readonly cause: string }
+
 /** What a refreshed ID token must repeat (OpenID Connect Core 1.0 §12.2), and what may be asked for again. */
 export interface KnownIdentity {
   readonly issuer: string
@@ -105,6 +122,10 @@ export interface Provider {
     readonly idToken: Secret<'id-token'> | undefined
     readonly state: string
   }): Promise<Secret<'logout-url'> | undefined>
+  /** @param rules requireType: only `typ: logout+jwt` will do */
+  readLogoutToken(token: Secret<'logout-token'>, rules: { readonly requireType: boolean }): Promise<LogoutTokenRead>
+  /** Who may frame the front-channel logout endpoint: origins of the provider's own pages, as far as known now. No I/O. */
+  logoutOrigins(): readonly string[]
   /** The longest a token request may take, for the spending mark. */
   readonly requestTimeoutMs: Millis
 }

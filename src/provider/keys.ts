@@ -13,12 +13,24 @@ export type Verified =
   | { readonly kind: 'verified'; readonly payload: Claims; readonly algorithm: string }
   | { readonly kind: 'invalid'; readonly check: 'id-token' | 'algorithm' | 'signature' }
   /** No key could be asked: `key-unknown` when the key set has none of that name, otherwise why it could not be fetched. */
-  | { readonly kind: 'no-key'; readonly cause: string }
+  | {
+      readonly kind: 'no-key'
+      readonly cause: string
+      /** `key-unknown`, and the set was fetched so lately that it was not fetched again: it may be there by now. */
+      readonly isLimited: boolean
+    }
+
+export interface KeyUse {
+  readonly jwksUri: URL
+  readonly algorithms: readonly string[]
+  /** Anybody may post a logout token with an invented key id: those have a limit of their own, so that no sign-in waits because of them. */
+  readonly purpose: 'id-token' | 'logout-token'
+}
 
 export interface Keys {
   /** True when keys are held, after fetching them if need be. */
   ready(jwksUri: URL): Promise<boolean>
-  verify(token: string, use: { readonly jwksUri: URL; readonly algorithms: readonly string[] }): Promise<Verified>
+  verify(token: string, use: KeyUse): Promise<Verified>
 }
 
 export interface KeysDeps {
@@ -47,7 +59,7 @@ export const createKeys = (deps: KeysDeps): Keys => {
   let fetchedAt = instant(0)
   let failures = 0
   let retryAt = instant(0)
-  let unknownAt = instant(Number.NEGATIVE_INFINITY)
+  const unknownAt = new Map<KeyUse['purpose'], Instant>()
 
   /** undefined: loaded; otherwise why not. Never rejects. */
   const load = (jwksUri: URL): Promise<string | undefined> =>
@@ -78,18 +90,19 @@ export const createKeys = (deps: KeysDeps): Keys => {
   }
 
   /** Whoever comes while a fetch is under way shares it; a flood of invented key ids costs one fetch per interval. */
-  const again = async (jwksUri: URL): Promise<string | undefined> => {
+  const again = async ({ jwksUri, purpose }: KeyUse): Promise<string | undefined | 'limited'> => {
     if (flight.size > 0) return load(jwksUri)
     const now = deps.clock.now()
-    const since = between(unknownAt, now)
-    if (since >= 0 && since < UNKNOWN_KID_EVERY) return 'key-unknown'
-    unknownAt = now
+    const since = between(unknownAt.get(purpose) ?? instant(Number.NEGATIVE_INFINITY), now)
+    if (since >= 0 && since < UNKNOWN_KID_EVERY) return 'limited'
+    unknownAt.set(purpose, now)
     return load(jwksUri)
   }
 
   return {
     ready: async (jwksUri) => (await first(jwksUri)) === undefined,
-    verify: async (token, { jwksUri, algorithms }) => {
+    verify: async (token, use) => {
+      const { jwksUri, algorithms } = use
       const decoded = token.length <= TOKEN_CHARS_MAX ? decodeJwt(token) : undefined
       if (!decoded) return { kind: 'invalid', check: 'id-token' }
       const algorithm = stringOf(decoded.header, 'alg')
@@ -97,15 +110,16 @@ export const createKeys = (deps: KeysDeps): Keys => {
 
       const copyWasHeld = held !== undefined
       const missing = await first(jwksUri)
-      if (missing !== undefined) return { kind: 'no-key', cause: missing }
+      if (missing !== undefined) return { kind: 'no-key', cause: missing, isLimited: false }
       const kid = stringOf(decoded.header, 'kid')
       let candidates = choose(held ?? [], algorithm, kid)
       if (candidates.length === 0 && copyWasHeld) {
-        const cause = await again(jwksUri)
-        if (cause !== undefined) return { kind: 'no-key', cause }
+        const cause = await again(use)
+        if (cause === 'limited') return { kind: 'no-key', cause: 'key-unknown', isLimited: true }
+        if (cause !== undefined) return { kind: 'no-key', cause, isLimited: false }
         candidates = choose(held ?? [], algorithm, kid)
       }
-      if (candidates.length === 0) return { kind: 'no-key', cause: 'key-unknown' }
+      if (candidates.length === 0) return { kind: 'no-key', cause: 'key-unknown', isLimited: false }
       for (const key of candidates)
         if (await isSignedBy(token, key, algorithm)) return { kind: 'verified', payload: decoded.payload, algorithm }
       return { kind: 'invalid', check: 'signature' }

@@ -18,6 +18,7 @@ import { createDiscovery } from './discovery.ts'
 import { endpointUrl } from './endpoint-url.ts'
 import { createFetch } from './fetch.ts'
 import { createKeys } from './keys.ts'
+import { readLogoutToken } from './logout-token.ts'
 import { authorize } from './par.ts'
 import type { ParMode } from './par.ts'
 import { traitsOf } from './profiles.ts'
@@ -123,11 +124,18 @@ export const createProvider = (deps: ProviderDeps): Provider & { close(): Promis
       const found = await room.discovery.get()
       return found.kind === 'found' ? endSessionUrl(found.metadata, room.client, hint) : undefined
     },
+    readLogoutToken: (token, { requireType }) => readLogoutToken(room, token, requireType),
+    logoutOrigins: () => logoutOrigins(deps.issuer, room.discovery.held()?.endSessionEndpoint),
     close: async () => {
       await own?.destroy()
     },
   }
 }
+
+/** The issuer's, and that of the page people sign out on, once it is known. */
+const logoutOrigins = (issuer: string, endSessionEndpoint: URL | undefined): readonly string[] => [
+  ...new Set([new URL(issuer).origin, ...(endSessionEndpoint ? [endSessionEndpoint.origin] : [])]),
+]
 
 /** RFC 7009 §2. */
 const revoke = async (room: Room, token: Secret<'refresh-token'>): Promise<'revoked' | 'unsupported' | 'unavailable'> => {

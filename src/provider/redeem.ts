@@ -101,7 +101,11 @@ const judge = async (
   now: Instant,
 ): Promise<Redeemed> => {
   if (!tokens.idToken) return invalid('id-token')
-  const verified = await room.keys.verify(tokens.idToken.reveal(), { jwksUri: metadata.jwksUri, algorithms: metadata.idTokenAlgorithms })
+  const verified = await room.keys.verify(tokens.idToken.reveal(), {
+    jwksUri: metadata.jwksUri,
+    algorithms: metadata.idTokenAlgorithms,
+    purpose: 'id-token',
+  })
   if (verified.kind === 'no-key') {
     return verified.cause === 'key-unknown'
       ? invalid('key-unknown')

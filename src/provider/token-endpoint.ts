@@ -118,7 +118,7 @@ const judgeIdToken = async (room: Room, metadata: Metadata, tokens: TokenSet, kn
   const failed = checkIdToken(decoded.payload, algorithm, { issuer, clientId, now: room.clock.now(), known, accessToken: tokens.token })
   if (failed) return { kind: 'violation', concerns: concernsIdentity(failed) ? 'session' : 'audience', check: failed }
 
-  const verified = await room.keys.verify(text, { jwksUri: metadata.jwksUri, algorithms: metadata.idTokenAlgorithms })
+  const verified = await room.keys.verify(text, { jwksUri: metadata.jwksUri, algorithms: metadata.idTokenAlgorithms, purpose: 'id-token' })
   switch (verified.kind) {
     case 'verified':
       return { kind: 'kept', claims: lastingClaims(verified.payload) }

@@ -285,6 +285,8 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     },
     endSessionUrl: async ({ idToken }) =>
       Secret.of('logout-url', `https://login.example.com/logout?id_token_hint=${idToken?.reveal() ?? ''}`),
+    readLogoutToken: async () => ({ kind: 'unavailable', retryAfter: seconds(1), cause: 'unused' }),
+    logoutOrigins: () => ['https://login.example.com'],
   }
   const token = { key: the.orders.key, token: Secret.of('access-token', secrets.access), issuedAt: clock.now(), scopes: [] }
   const issued = { ...token, expiresAt: after(clock.now(), minutes(5)) }

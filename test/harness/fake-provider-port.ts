@@ -165,6 +165,8 @@ export const createFakeProvider = (options: FakeProviderOptions): FakeProviderPo
     authorizationUrl: () => Promise.reject(new Error('not part of this fake')),
     redeem: () => Promise.reject(new Error('not part of this fake')),
     endSessionUrl: async () => undefined,
+    readLogoutToken: async () => ({ kind: 'unavailable', retryAfter: seconds(1), cause: 'unused' }),
+    logoutOrigins: () => [],
     grant: (subject) => {
       const current = newRefreshToken()
       families.push({ subject, current, consumed: new Map(), revoked: false })
