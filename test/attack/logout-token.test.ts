@@ -56,7 +56,6 @@ const read = async (token: string, requireType = false): Promise<LogoutTokenRead
 const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
 it('a good logout token names session, user and itself', async () => {
-  expect(await read(await signed({ iat: 1_900_000_000 - 0, exp: undefined }))).toEqual({ kind: 'invalid', check: 'issued-at' })
   const iat = now()
   expect(await read(await signed({ iat }))).toEqual({
     kind: 'valid',
@@ -195,10 +194,9 @@ describe('a logout token that the provider did not sign ends nothing', () => {
   })
 
   it('a critical header that nobody here understands', async () => {
-    const header = { crit: ['b64'], b64: true } as unknown as Partial<JWTHeaderParameters>
-    const token = await signed({}, header).catch(() => '')
-    const forged = `${base64url({ alg: 'ES256', kid: hostile.signer.kid, typ: 'logout+jwt', crit: ['x'], x: 1 })}.${(token || (await signed())).split('.').slice(1).join('.')}`
-    expect(await read(forged)).toEqual({ kind: 'invalid', check: 'signature' })
+    const [, body, mac] = (await signed()).split('.')
+    const header = base64url({ alg: 'ES256', kid: hostile.signer.kid, typ: 'logout+jwt', crit: ['x'], x: 1 })
+    expect(await read(`${header}.${body}.${mac}`)).toEqual({ kind: 'invalid', check: 'signature' })
   })
 
   it.each([
