@@ -1,5 +1,18 @@
 import type { Instant, Millis } from '../kernel/time.ts'
-import type { Card, EndReason, Grant, Lease, Opened, Session, SessionChange, SessionRef, HeldSession, SpendingMark } from './session.ts'
+import type {
+  Card,
+  EndReason,
+  Grant,
+  HeldSession,
+  Lease,
+  Opened,
+  Session,
+  SessionChange,
+  SessionEnd,
+  SessionRef,
+  SessionsOf,
+  SpendingMark,
+} from './session.ts'
 import type { AccessToken } from './token.ts'
 
 /** For login: what a new session is made of; the store adds ref, cookie, generations. */
@@ -34,6 +47,9 @@ export type Marked =
   | { readonly kind: 'absent' }
   | { readonly kind: 'unavailable' }
 
+/** `idleEndsAt`: unless it is used before. `gone`: ended, whoever did it, or never there. */
+export type Looked = { readonly kind: 'alive'; readonly idleEndsAt: Instant } | { readonly kind: 'gone' } | { readonly kind: 'unavailable' }
+
 export type Ended = 'ended' | 'absent' | 'unavailable'
 
 /**
@@ -64,6 +80,17 @@ export interface SessionStore {
   /** As `end`, iff rt_gen is still the given one, in one step: a refused refresh must not end a session that somebody else renewed. */
   endIfUnrenewed(session: Session, reason: EndReason): Promise<Ended | 'superseded'>
 
+  /** For sessions nobody asks for, such as that of an open stream: by the ref alone, without opening it. Ends what it finds expired. */
+  look(ref: SessionRef): Promise<Looked>
+
+  /**
+   * The first step of a logout of many: from here on a login of theirs that is under way finds the tombstone.
+   * @param at of a subject, sign-ins up to this moment are meant (and a little more: LOGOUT_SKEW_MS)
+   */
+  entomb(whose: SessionsOf, at: Instant): Promise<'stored' | 'unavailable'>
+  /** The second: whatever is there, logins between index and record included; also some that have ended since. */
+  refsOf(whose: SessionsOf): Promise<readonly SessionRef[] | 'unavailable'>
+
   /** One holder per session in the whole fleet; undefined: somebody else holds it. Expires after `length` unless renewed. */
   acquireLease(ref: SessionRef, length: Millis): Promise<Lease | 'held' | 'unavailable'>
   renewLease(lease: Lease, length: Millis): Promise<'renewed' | 'lost' | 'unavailable'>
@@ -82,6 +109,8 @@ export interface SessionStore {
 
   /** Every write, wherever it was made, this replica included. */
   onChange(listener: (change: SessionChange) => void): () => void
+  /** Every end this replica hears of, once each: its own, another's, and what the store found to be over. */
+  onEnded(listener: (end: SessionEnd) => void): () => void
   /** When this replica's connection to the store last came back; a mark's finder waits at least 3 s from here. */
   connectedSince(): Instant
   mode(): 'live' | 'checking' | 'grace'
@@ -91,10 +120,17 @@ export interface SessionStore {
   close(): Promise<void>
 }
 
+export type OncePurpose = 'state' | 'logout-jti' | 'revocation'
+
 /** Things that may happen once, and small sealed records that are taken once. Same adapters, same contract suites. */
 export interface OnceStore {
-  /** SET NX on a digest of `state`: a doubled callback never redeems twice; a store that is away costs no code. */
-  claim(purpose: 'state', digest: string, forMs: Millis): Promise<'first' | 'again' | 'unavailable'>
+  /**
+   * SET NX on a digest. `state`: a doubled callback never redeems twice; a store that is away costs no code. `logout-jti`: a logout token that has done its
+   * work. `revocation`: of the replicas that hold an ended session open, one tells the provider.
+   */
+  claim(purpose: OncePurpose, digest: string, forMs: Millis): Promise<'first' | 'again' | 'unavailable'>
+  /** Whether it was claimed, without claiming it. */
+  seen(purpose: 'logout-jti', digest: string): Promise<boolean | 'unavailable'>
   /** Takes a claim back, for when it is certain that nothing was done under it. Best effort: one that stays only costs a new start. */
   release(purpose: 'state', digest: string): Promise<void>
   /** One-use records; the value is sealed by the caller. */

@@ -61,12 +61,18 @@ export interface HeldSession {
   readonly stale: boolean
 }
 
+/** All sessions of one session at the provider (`sid`), or of one subject (`sub`), at one issuer. */
+export type SessionsOf =
+  | { readonly kind: 'provider-session'; readonly issuer: string; readonly providerSessionId: string }
+  | { readonly kind: 'subject'; readonly issuer: string; readonly subject: string }
+
 export type EndReason =
   | 'user' // POST /bff/logout
   | 'local' // POST /bff/logout/local
   | 'idle'
   | 'absolute'
-  | 'provider' // back-channel, front-channel
+  | 'provider' // back-channel logout
+  | 'front-channel' // a frame on the provider's sign-out page; the provider is never told anything because of one
   | 'admin'
   | 'replaced'
   | 'refresh-refused'
@@ -79,6 +85,13 @@ export type EndReason =
 export type SessionChange =
   | { readonly kind: 'written'; readonly ref: SessionRef; readonly gen: number }
   | { readonly kind: 'ended'; readonly ref: SessionRef; readonly reason: EndReason }
+
+/** An end as this replica hears of it, once, whoever brought it about. `session`: if it was held open here; then its refresh token is at hand. */
+export interface SessionEnd {
+  readonly ref: SessionRef
+  readonly reason: EndReason
+  readonly session: Session | undefined
+}
 
 export type Opened =
   | { readonly kind: 'found'; readonly held: HeldSession }

@@ -14,6 +14,10 @@ export const createRedisOnceStore = ({ connection, keys }: RedisOnceDeps): OnceS
     const done = await connection.call('claim', (redis) => redis.set(key, '1', 'PX', forMs, 'NX'))
     return done === 'OK' ? 'first' : done === null ? 'again' : 'unavailable'
   },
+  seen: async (purpose, digest) => {
+    const found = await connection.call('seen', (redis) => redis.exists(keys.once(purpose, onceName(digest))))
+    return found === 'unavailable' ? found : found > 0
+  },
   release: async (purpose, digest) => {
     await connection.call('release', (redis) => redis.del(keys.once(purpose, onceName(digest))))
   },

@@ -17,6 +17,7 @@ export const createMemoryOnceStore = ({ clock }: { readonly clock: Clock }): Onc
       claimed.set(name, true, after(clock.now(), forMs))
       return 'first'
     },
+    seen: async (purpose, digest) => claimed.has(`${purpose} ${onceName(digest)}`),
     release: async (purpose, digest) => {
       claimed.delete(`${purpose} ${onceName(digest)}`)
     },

@@ -102,13 +102,14 @@ export const createMemoryRecords = ({ clock, announce }: MemoryRecordsDeps): Ses
         announce({ kind: 'ended', ref, reason })
       }
       if (!row) {
-        if (onlyRtGen === undefined && !tombstones.has(ref)) bury()
-        return { kind: 'absent', indexes: [] }
+        const isFirst = onlyRtGen === undefined && !tombstones.has(ref)
+        if (isFirst) bury()
+        return { kind: 'absent', indexes: [], isFirst }
       }
-      if (onlyRtGen !== undefined && row.stored.rtGen !== onlyRtGen) return { kind: 'superseded', indexes: [] }
+      if (onlyRtGen !== undefined && row.stored.rtGen !== onlyRtGen) return { kind: 'superseded', indexes: [], isFirst: false }
       for (const map of [rows, stamps, leases]) map.delete(ref)
       bury()
-      return { kind: 'ended', indexes: row.indexes }
+      return { kind: 'ended', indexes: row.indexes, isFirst: true }
     },
 
     lease: async (ref, fence, length) => {

@@ -57,18 +57,23 @@ export const createRedisRecords = ({ connection, keys, scripts = SCRIPTS }: Redi
     },
     save: async (ref, fields, spent) => {
       const [kind, first, rtGen] = await run(scripts.save, recordOf(ref), [keys.channel, ref, spent ?? '', ...pairsOf(fields)])
-      if (kind === 'saved') return { kind, gen: Number(first), rtGen: Number(rtGen) }
+      if (kind === 'saved') {
+        // A refresh token that was rotated away is worth nothing any more: its successor should survive the loss of this server.
+        if (spent !== undefined) await connection.confirm(keys.record(ref))
+        return { kind, gen: Number(first), rtGen: Number(rtGen) }
+      }
       if (kind === 'absent') return { kind, reason: typeof first === 'string' ? endReason(first) : undefined }
       return kind === 'superseded' ? { kind } : { kind: 'unavailable' }
     },
     end: async (ref, reason, onlyRtGen) => {
-      const [kind, indexes] = await run(
+      const [kind, indexes, isFirst] = await run(
         scripts.end,
         [...recordOf(ref), keys.idle(ref), keys.lease(ref)],
         [keys.channel, ref, reason, TOMBSTONE_MS, onlyRtGen ?? ''],
       )
       if (kind !== 'ended' && kind !== 'absent' && kind !== 'superseded') return { kind: 'unavailable' }
-      return { kind, indexes: indexesOf(text(indexes)) }
+      if (kind === 'ended') await connection.confirm(keys.record(ref))
+      return { kind, indexes: indexesOf(text(indexes)), isFirst: isFirst === 1 }
     },
 
     lease: async (ref, fence, length) => {

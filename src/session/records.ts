@@ -40,7 +40,14 @@ export type RecordSaved =
   | { readonly kind: 'absent'; readonly reason: EndReason | undefined }
   | { readonly kind: 'superseded' }
   | NoAnswer
-export type RecordEnded = { readonly kind: 'ended' | 'absent' | 'superseded'; readonly indexes: readonly IndexName[] } | NoAnswer
+export type RecordEnded =
+  | {
+      readonly kind: 'ended' | 'absent' | 'superseded'
+      readonly indexes: readonly IndexName[]
+      /** The tombstone is new: of many who find a session forgotten, one is the first to say so. */
+      readonly isFirst: boolean
+    }
+  | NoAnswer
 export type RecordMarked =
   | { readonly kind: 'marked' | 'superseded' | 'lease-lost' | 'absent' }
   | { readonly kind: 'found'; readonly mark: SpendingMark; readonly now: Instant }
@@ -132,6 +139,7 @@ const REASONS: ReadonlySet<string> = new Set<EndReason>([
   'idle',
   'absolute',
   'provider',
+  'front-channel',
   'admin',
   'replaced',
   'refresh-refused',

@@ -78,21 +78,22 @@ redis.call('HSET', KEYS[1], 'gen', string.format('%.0f', gen))
 return {'saved', gen, redis.call('HGET', KEYS[1], 'rt_gen')}`,
 )
 
-/** record, tombstone, idle, lease; channel, ref, reason, tombstone time, rt_gen or '' → ended indexes */
+/** record, tombstone, idle, lease; channel, ref, reason, tombstone time, rt_gen or '' → ended indexes is-first */
 const end = script(
   'end',
   `local channel, ref, reason = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('EXISTS', KEYS[1]) == 0 then
   if ARGV[5] == '' and redis.call('EXISTS', KEYS[2]) == 0 then
     ${ENDED}    redis.call('SET', KEYS[2], reason, 'PX', ARGV[4])
+    return {'absent', '', 1}
   end
-  return {'absent', ''}
+  return {'absent', '', 0}
 end
 if ARGV[5] ~= '' and redis.call('HGET', KEYS[1], 'rt_gen') ~= ARGV[5] then return {'superseded', ''} end
 local indexes = redis.call('HGET', KEYS[1], 'indexes')
 ${ENDED}redis.call('DEL', KEYS[1], KEYS[3], KEYS[4])
 redis.call('SET', KEYS[2], reason, 'PX', ARGV[4])
-return {'ended', indexes or ''}`,
+return {'ended', indexes or '', 1}`,
 )
 
 /** lease; fence, length */

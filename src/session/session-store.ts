@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { AuditSink } from '../domain/audit-event.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { Sealer } from '../domain/sealer.ts'
-import type { EndReason, HeldSession, Opened, Session, SessionChange, SessionRef } from '../domain/session.ts'
+import type { EndReason, HeldSession, Opened, Session, SessionChange, SessionEnd, SessionRef, SessionsOf } from '../domain/session.ts'
 import type { SessionStore } from '../domain/session-store.ts'
 import type { Log } from '../kernel/ports.ts'
 import type { Clock, Instant, Millis } from '../kernel/time.ts'
@@ -10,8 +10,11 @@ import { createSession } from './create-session.ts'
 import { PendingEnds } from './pending-ends.ts'
 import { Held } from './held.ts'
 import { cookieParts } from './id.ts'
+import { providerSessionIndex, subjectIndex } from './index-names.ts'
+import type { IndexName } from './index-names.ts'
 import { isTouchDue } from './lifetime.ts'
 import type { EventChannel, SessionRecords, StoreConnection } from './records.ts'
+import { lookAt, sweepExpired } from './session-look.ts'
 import { SessionReader } from './session-reader.ts'
 import { saveSession } from './save-session.ts'
 import { L1, digestOf } from './store-l1.ts'
@@ -44,6 +47,11 @@ const FROM_L1 = { outcome: 'l1' } as const
 const LOOKUPS = 'sallyport_session_lookups_total'
 const RETRY_ENDS_MS = 1_000
 
+interface EndedRecord {
+  readonly kind: 'ended' | 'absent' | 'superseded' | 'unavailable'
+  readonly isFirst: boolean
+}
+
 /** What the parts of the store share. */
 export interface StoreParts {
   readonly deps: SessionStoreDeps
@@ -53,9 +61,13 @@ export interface StoreParts {
   readonly kids: WeakMap<Session, ReadonlySet<string>>
   /** Ends a session and tells everybody. @param onlyRtGen as in SessionRecords.end */
   readonly end: (ref: SessionRef, reason: EndReason, onlyRtGen?: number) => Promise<'ended' | 'absent' | 'superseded' | 'unavailable'>
+  /** This replica has learnt of an end; the first time it is told on. */
+  readonly noteEnded: (ref: SessionRef, reason: EndReason) => void
   /** Ends what the store itself found to be over, and writes the audit event, since no flow does. */
   readonly endFound: (ref: SessionRef, reason: EndReason, session: Session | undefined) => Promise<Opened>
 }
+
+const SWEEP_MS = 10_000
 
 /** The session store on top of any adapter of `SessionRecords`: cookies, seals, L1 and its modes are the same above all of them. */
 export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
@@ -66,9 +78,13 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
     for (const listener of listeners) listener(change)
   }
 
-  const noteEnded = (ref: SessionRef, reason: EndReason): void => {
+  const endListeners = new Set<(end: SessionEnd) => void>()
+  const noteEnded = (ref: SessionRef, reason: EndReason, opened?: Session): void => {
+    const session = opened ?? l1.sessionOf(ref)
     // Our own end comes back over the channel; streams hear of it once.
-    if (l1.ended(ref, reason)) tell({ kind: 'ended', ref, reason })
+    if (!l1.ended(ref, reason)) return
+    tell({ kind: 'ended', ref, reason })
+    for (const listener of endListeners) listener({ ref, reason, session })
   }
   const modes = new ModeKeeper({
     ...deps,
@@ -81,15 +97,15 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
   })
   const pending = new PendingEnds((ref, reason) => end(ref, reason))
 
-  const end: StoreParts['end'] = async (ref, reason, onlyRtGen) => {
+  const endRecord = async (ref: SessionRef, reason: EndReason, onlyRtGen?: number, opened?: Session): Promise<EndedRecord> => {
     // An end without a condition is final whatever the store says: this replica serves the session no more from here on.
-    if (onlyRtGen === undefined) noteEnded(ref, reason)
+    if (onlyRtGen === undefined) noteEnded(ref, reason, opened)
     const result = await records.end(ref, reason, onlyRtGen)
     if (result.kind === 'unavailable') {
       if (onlyRtGen === undefined) pending.add(ref, reason)
-      return result.kind
+      return { kind: result.kind, isFirst: false }
     }
-    if (result.kind === 'superseded') return result.kind
+    if (result.kind === 'superseded') return result
     pending.delete(ref)
     if (result.kind === 'ended') {
       noteEnded(ref, reason)
@@ -97,21 +113,22 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
     }
     // In other slots, so apart. A crash here leaves refs of an ended session behind until its end by time: they name nothing.
     await Promise.all(result.indexes.map((index) => records.dropFromIndex(index, ref)))
-    return result.kind
+    return result
   }
+  const end: StoreParts['end'] = async (ref, reason, onlyRtGen) => (await endRecord(ref, reason, onlyRtGen)).kind
   const endFound: StoreParts['endFound'] = async (ref, reason, session) => {
-    const result = await end(ref, reason)
-    // The store itself has forgotten a session at its absolute end: we are the first to notice, or there would have been our tombstone.
-    const forgotten = result === 'absent' && reason === 'absolute'
+    const { kind, isFirst } = await endRecord(ref, reason, undefined, session)
+    // The store itself has forgotten a session at its absolute end: of those who notice, the one whose tombstone is the first tells.
+    const forgotten = kind === 'absent' && isFirst && reason === 'absolute'
     if (forgotten) metrics.count('sallyport_session_ended_total', { reason })
-    if (forgotten || result === 'ended' || result === 'unavailable') {
+    if (forgotten || kind === 'ended' || kind === 'unavailable') {
       const { provider, subject, tenant } = session?.card ?? {}
-      audit.record({ event: 'session.ended', reason, stored: result !== 'unavailable', sessionRef: ref, provider, subject, tenant })
+      audit.record({ event: 'session.ended', reason, stored: kind !== 'unavailable', sessionRef: ref, provider, subject, tenant })
     }
     return { kind: 'ended', reason }
   }
 
-  const parts: StoreParts = { deps, l1, modes, kids: new WeakMap(), end, endFound }
+  const parts: StoreParts = { deps, l1, modes, kids: new WeakMap(), end, endFound, noteEnded }
   const reader = new SessionReader(parts)
 
   channel.start({
@@ -135,6 +152,17 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
   const retries = setInterval(() => {
     if (connection.reachable()) void pending.retry()
   }, RETRY_ENDS_MS).unref()
+
+  // One sweep at a time: with a slow store the next would look at the same entries.
+  let sweeping: Promise<void> | undefined
+  const sweeps = setInterval(() => {
+    if (connection.reachable()) sweeping ??= sweepExpired(parts, deps.clock.now()).finally(() => (sweeping = undefined))
+  }, SWEEP_MS).unref()
+
+  const indexOf = (whose: SessionsOf): IndexName =>
+    whose.kind === 'subject'
+      ? subjectIndex(deps.sealer, deps.app, whose.issuer, whose.subject)
+      : providerSessionIndex(deps.sealer, deps.app, whose.issuer, whose.providerSessionId)
 
   const touch = (held: HeldSession, now: Instant): void => {
     if (held.stale || !isTouchDue(held.lastSeenAt, settings.idleTimeoutMs, now)) return
@@ -166,6 +194,10 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
     },
     endIfUnrenewed: (session, reason) => end(session.ref, reason, session.rtGen),
 
+    look: (ref) => lookAt(parts, ref),
+    entomb: (whose, at) => records.entomb(indexOf(whose), at),
+    refsOf: (whose) => records.refsOf(indexOf(whose)),
+
     acquireLease: async (ref, length) => {
       const fence = randomBytes(16).toString('base64url')
       const answer = await records.lease(ref, fence, length)
@@ -182,12 +214,17 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
+    onEnded: (listener) => {
+      endListeners.add(listener)
+      return () => void endListeners.delete(listener)
+    },
     connectedSince: () => connection.connectedSince(),
     mode: () => modes.mode,
     ready: () => firstAnswer,
     reachable: () => connection.reachable(),
     close: async () => {
       clearInterval(retries)
+      clearInterval(sweeps)
       await pending.retry()
       await channel.close()
       await connection.close()

@@ -127,6 +127,10 @@ export class L1 {
     this.#ended.set(ref, reason)
     return true
   }
+  /** As it lies there, expired or not. */
+  sessionOf(ref: SessionRef): Session | undefined {
+    return this.#entryOf(ref)?.session
+  }
   endedBecause(ref: SessionRef): EndReason | undefined {
     return this.#ended.get(ref)
   }

@@ -230,7 +230,7 @@ export const sessionStoreContract = (name: string, open: () => Promise<World>): 
       it('of a session that is not there yet keeps it from being made', async () => {
         const { records } = await world.replica()
         const ref = 'a'.repeat(22) as NewRecord['ref']
-        expect(await records.end(ref, 'provider')).toEqual({ kind: 'absent', indexes: [] })
+        expect(await records.end(ref, 'provider')).toEqual({ kind: 'absent', indexes: [], isFirst: true })
         const record = {
           ref,
           card: 'c',

@@ -122,6 +122,10 @@ export const createSharedStore = (clock: Clock): SharedStore => {
       reachable: () => reachable,
       connectedSince: () => connectedSince,
       close: async () => {},
+      look: async () => AWAY,
+      entomb: async () => 'unavailable',
+      refsOf: async () => 'unavailable',
+      onEnded: () => () => {},
       onChange: (listener) => {
         listeners.add(listener)
         return () => listeners.delete(listener)

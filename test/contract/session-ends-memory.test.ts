@@ -1,0 +1,4 @@
+import { sessionEndsContract } from './session-ends.ts'
+import { memoryWorld } from './session-store-kit.ts'
+
+sessionEndsContract('memory', memoryWorld)
