@@ -1,11 +1,8 @@
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import fastifyStatic from '@fastify/static'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { ENDPOINTS } from '../contract/paths.ts'
 import type { Route } from '../domain/route.ts'
 import type { SessionStore } from '../domain/session-store.ts'
-import type { HeldSession, SessionRef } from '../domain/session.ts'
+import type { HeldSession } from '../domain/session.ts'
 import { problemOf, outageOf } from '../flows/session-problem.ts'
 import { canonicalPath } from '../policy/canonical-path.ts'
 import { claims } from '../policy/route-table.ts'
@@ -13,14 +10,15 @@ import type { Forwarder } from '../proxy/forwarder.ts'
 import { redirectAnswer, sendAnswer } from './answer.ts'
 import type { EdgeContext } from './edge-context.ts'
 import { sendProblem, watch } from './edge-context.ts'
-import { csrfFacts } from './guard-csrf.ts'
-import { isNavigation } from './guard-csrf.ts'
+import type { Entry, FrontendFiles, Gate } from './frontend-files.ts'
+import { registerFiles } from './frontend-files.ts'
+import { csrfFacts, isNavigation } from './guard-csrf.ts'
 import { bounceAnswer } from './pages/onward.ts'
 import { registerProxy } from './proxy-routes.ts'
 import { loginUrl } from './render-problem.ts'
 
 export type Frontend =
-  | { readonly kind: 'dir'; readonly dir: string }
+  | ({ readonly kind: 'dir' } & FrontendFiles)
   /** A route for everything that nobody else claims: path '', principal none. */
   | { readonly kind: 'upstream'; readonly route: Route }
   | { readonly kind: 'none' }
@@ -38,17 +36,11 @@ const LABEL = 'frontend'
 export const registerFrontend = (app: FastifyInstance, context: EdgeContext, deps: FrontendRoutesDeps): void => {
   const { frontend } = deps
   const gate = signInGate(context, deps)
-  if (frontend.kind === 'dir') registerFiles(app, context, frontend.dir, gate)
+  if (frontend.kind === 'dir') registerFiles(app, context, frontend, gate)
   if (frontend.kind === 'upstream') registerUpstream(app, context, deps, frontend.route, gate)
 }
 
-/** With `held`, what follows is that session's: no shared cache may keep it, and it ends with the session. */
-interface Entry {
-  readonly held: HeldSession | undefined
-}
 const EVERYBODY: Entry = { held: undefined }
-/** undefined: it has been answered. */
-type Gate = (request: FastifyRequest, reply: FastifyReply, path: string) => Entry | undefined | Promise<Entry | undefined>
 
 /** Spec §3 "Deep links with Strict". Only for pages of the frontend: a bounce on an API would turn another site's link into a same-origin request. */
 const signInGate = (context: EdgeContext, deps: FrontendRoutesDeps): Gate => {
@@ -102,7 +94,9 @@ const registerUpstream = (app: FastifyInstance, context: EdgeContext, deps: Fron
       const { path, query } = target
       const from = { request: request.raw, response: reply.raw, requestId: request.id, startedAt }
       const session = held && { ref: held.session.ref, endsAt: held.session.card.endsAt }
-      deps.forwarder.forward({ ...from, route, path, query, token: undefined, session, principal: 'none' })
+      // The browser's copies too: a page that came with the cookie may show what is private, and the back button would after sign-out.
+      const keepsNoPages = session !== undefined || context.cookies.read(request.headers.cookie) !== undefined
+      deps.forwarder.forward({ ...from, route, path, query, token: undefined, session, principal: 'none', keepsNoPages })
     }
     const entry = gate(request, reply, target.path)
     if (!(entry instanceof Promise)) {
@@ -126,69 +120,3 @@ const registerUpstream = (app: FastifyInstance, context: EdgeContext, deps: Fron
 }
 
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : 'unknown')
-
-/** Names with a content hash, as bundlers make them, never change their content. */
-const HASHED = /[.-](?=[\w-]*\d)[\w-]{8,}\.[a-z0-9]{2,5}$/i
-const FRONTEND_CSP =
-  "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
-
-const registerFiles = (app: FastifyInstance, context: EdgeContext, dir: string, gate: Gate): void => {
-  // Only decorates `sendFile`: every file is asked for by the one handler below, after the gate.
-  app.register(fastifyStatic, {
-    root: dir,
-    serve: false,
-    dotfiles: 'ignore',
-    redirect: false,
-    cacheControl: false,
-    setHeaders: (reply, file) => {
-      // Pages may hold what only the signed-in person should see, and the back button must not show them again after sign-out.
-      const isPage = file.endsWith('.html')
-      const policy = isPage ? 'no-store' : HASHED.test(file) ? 'public, max-age=31536000, immutable' : 'no-cache'
-      if (!reply.hasHeader('cache-control')) reply.header('cache-control', policy)
-      reply.header('x-content-type-options', 'nosniff')
-      reply.header('referrer-policy', 'strict-origin-when-cross-origin')
-      reply.header('cross-origin-resource-policy', 'same-origin')
-      if (isPage) reply.header('content-security-policy', FRONTEND_CSP)
-      if (context.https) reply.header('strict-transport-security', 'max-age=31536000; includeSubDomains')
-    },
-  })
-  app.route({
-    method: ['GET', 'HEAD'],
-    url: '/*',
-    handler: async (request, reply) => {
-      const note: { route: string; sessionRef?: SessionRef } = { route: LABEL }
-      watch(context, request, reply, note)
-      const target = canonicalPath(request.url)
-      if (!target) return void sendProblem(context, request, reply, 'request.path-ambiguous')
-      const entry = await gate(request, reply, target.path)
-      if (!entry) return reply
-      // Behind the gate nothing is public, whatever its name: a shared cache would hand it to those whom the gate stops.
-      if (entry.held) {
-        note.sessionRef = entry.held.session.ref
-        reply.header('cache-control', 'no-store')
-      }
-      const file = await fileFor(dir, target.path)
-      if (file !== undefined) return reply.sendFile(file)
-      // The frontend's own router knows the rest of its paths; a missing script or image is just missing.
-      if (isNavigation(request.headers) && (await isFile(join(dir, 'index.html')))) return reply.sendFile('index.html')
-      sendProblem(context, request, reply, 'endpoint.unknown')
-      return reply
-    },
-  })
-}
-
-/** Relative path of the file a canonical path names; a folder names its index. */
-const fileFor = async (dir: string, path: string): Promise<string | undefined> => {
-  const relative = decodeURIComponent(path).slice(1)
-  if (relative !== '' && !relative.endsWith('/') && (await isFile(join(dir, relative)))) return relative
-  const index = relative === '' || relative.endsWith('/') ? `${relative}index.html` : `${relative}/index.html`
-  return (await isFile(join(dir, index))) ? index : undefined
-}
-
-const isFile = async (path: string): Promise<boolean> => {
-  try {
-    return (await stat(path)).isFile()
-  } catch {
-    return false
-  }
-}

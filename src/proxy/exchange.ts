@@ -31,6 +31,8 @@ export interface Forwarding {
   readonly token: Secret<'access-token'> | undefined
   readonly session: { readonly ref: SessionRef; readonly endsAt: Instant } | undefined
   readonly principal: 'user' | 'app' | 'none'
+  /** An HTML answer is kept by nobody, the browser's back/forward cache included. */
+  readonly keepsNoPages?: boolean
   /** `performance.now()` when the request arrived. */
   readonly startedAt: number
 }
@@ -163,12 +165,12 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: UpstreamHeaders): void {
     if (status < 200 || this.#isDone) return // 103 and kin are not forwarded
-    const { request, response, route, requestId, session, principal, token } = this.#forwarding
+    const { request, response, route, requestId, session, principal, token, keepsNoPages } = this.#forwarding
     if (status === 401 && token !== undefined) {
       this.#deps.metrics.count('sallyport_broker_upstream_rejections_total', { route: route.name })
       this.#deps.onUpstreamUnauthorized(route, session?.ref, requestId)
     }
-    const head = inboundHeaders(headers, this.#lane.inbound, session !== undefined || principal !== 'none')
+    const head = inboundHeaders(headers, this.#lane.inbound, session !== undefined || principal !== 'none', keepsNoPages)
     head.push('x-request-id', requestId)
     const isUploading = this.body !== null && !request.complete
     if (isUploading || this.#deps.isDraining()) head.push('connection', 'close')

@@ -44,8 +44,10 @@ const familyOf = (name: string): number => {
 /**
  * What the browser hears of an upstream's answer: names and values in turn for `writeHead`. Bytes stay as they came.
  * @param isAuthenticated the answer was made for one session: no shared cache may keep it, whatever the upstream thought of its audience
+ * @param keepsNoPages an HTML answer is kept by nobody at all
  */
-export const inboundHeaders = (headers: UpstreamHeaders, rules: InboundRules, isAuthenticated: boolean): string[] => {
+export const inboundHeaders = (headers: UpstreamHeaders, rules: InboundRules, isAuthenticated: boolean, keepsNoPages = false): string[] => {
+  const isUnkept = keepsNoPages && HTML.test(String(headers['content-type'] ?? ''))
   const named = namedByConnection(headers['connection'])
   const out: string[] = []
   let cacheControl: string | undefined
@@ -67,7 +69,7 @@ export const inboundHeaders = (headers: UpstreamHeaders, rules: InboundRules, is
         cacheControl = typeof value === 'string' ? value : value.join(', ')
         break
       case SHARED_CACHE:
-        if (!isAuthenticated) push(out, name, value)
+        if (!isAuthenticated && !isUnkept) push(out, name, value)
         break
       case CLEAR_SITE_DATA:
         // `"cookies"` and `"*"` would sign the user out here.
@@ -77,12 +79,15 @@ export const inboundHeaders = (headers: UpstreamHeaders, rules: InboundRules, is
         push(out, name, value)
     }
   }
-  if (isAuthenticated) out.push('cache-control', privately(cacheControl, headers['expires'] !== undefined))
+  if (isUnkept) out.push('cache-control', 'no-store')
+  else if (isAuthenticated) out.push('cache-control', privately(cacheControl, headers['expires'] !== undefined))
   else if (cacheControl !== undefined) out.push('cache-control', cacheControl)
   out.push('x-content-type-options', 'nosniff')
   for (const text of rules.constants) out.push(text)
   return out
 }
+
+const HTML = /^\s*(?:text\/html|application\/xhtml\+xml)\s*(?:;|$)/i
 
 const push = (out: string[], name: string, value: string | string[]): void => {
   if (typeof value === 'string') out.push(name, value)
