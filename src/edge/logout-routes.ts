@@ -4,12 +4,12 @@ import type { LogoutContinue } from '../flows/logout-continue.ts'
 import type { LoggedOut, LogoutRequest } from '../flows/logout.ts'
 import { assertNever } from '../kernel/assert.ts'
 import type { Answer } from './answer.ts'
-import { jsonAnswer, ownHeaders, redirectAnswer, withCookies } from './answer.ts'
+import { jsonAnswer, redirectAnswer, withCookies } from './answer.ts'
 import type { EdgeContext } from './edge-context.ts'
 import type { Call, Endpoint } from './endpoint.ts'
-import { PAGE_POLICY } from './pages/layout.ts'
 import { refreshAnswer } from './pages/onward.ts'
 import { signedOutPage } from './pages/signed-out.ts'
+import { pageAnswer } from './render-problem.ts'
 
 export interface LogoutRoutesDeps {
   readonly logout: (request: LogoutRequest) => Promise<LoggedOut>
@@ -59,11 +59,8 @@ export const logoutEndpoints = (context: EdgeContext, deps: LogoutRoutesDeps): r
     return redirectAnswer(https, 303, taken.url.reveal())
   }
 
-  const signedOut = async (call: Call): Promise<Answer> => ({
-    status: 200,
-    headers: { ...ownHeaders(https, PAGE_POLICY), 'cross-origin-opener-policy': 'same-origin', 'content-type': 'text/html; charset=utf-8' },
-    body: signedOutPage(call.visitor.requestId, context.problems.loginPath),
-  })
+  const signedOut = async (call: Call): Promise<Answer> =>
+    pageAnswer(context.problems, 200, signedOutPage(call.visitor.requestId, context.problems.loginPath))
 
   return [
     { name: 'logout', path: basePath + ENDPOINTS.logout, methods: { POST: { guard: 'form', run: logout('user') } } },

@@ -5,13 +5,16 @@ import type { Answer } from './answer.ts'
 import { ownHeaders } from './answer.ts'
 import type { HeaderBag } from './guard-csrf.ts'
 import { isNavigation } from './guard-csrf.ts'
-import { PAGE_POLICY } from './pages/layout.ts'
+import type { PageContent, Pages } from './pages/layout.ts'
+import { PLAIN_PAGES } from './pages/layout.ts'
 import { problemPage } from './pages/problem-page.ts'
 
 export interface ProblemSettings {
   readonly https: boolean
   /** Path of the login endpoint. */
   readonly loginPath: string
+  /** How pages look; plain unless set. */
+  readonly pages?: Pages
 }
 
 export interface ProblemContext {
@@ -47,23 +50,14 @@ export const problemAnswer = (
   }
   if (isNavigation(context.headers)) {
     const returnTo = extras.returnTo ?? (context.method === 'GET' && !isOwn(context.url, settings) ? context.url : undefined)
-    const body = problemPage({
+    const content = problemPage({
       code,
       definition,
       requestId: context.requestId,
       loginUrl: loginUrl(settings, returnTo),
       retryUrl: context.method === 'GET' ? (isOwn(context.url, settings) ? loginUrl(settings, returnTo) : context.url) : undefined,
     })
-    return {
-      status: definition.status,
-      headers: {
-        ...ownHeaders(settings.https, PAGE_POLICY),
-        'cross-origin-opener-policy': 'same-origin',
-        'content-type': 'text/html; charset=utf-8',
-        ...common,
-      },
-      body,
-    }
+    return pageAnswer(settings, definition.status, content, common)
   }
   const document: ProblemDocument = {
     type: `urn:sallyport:problem:${code}`,
@@ -80,6 +74,23 @@ export const problemAnswer = (
     body: JSON.stringify(document),
   }
 }
+
+/** A page of the gateway's own, as the operator wants it to look. */
+export const pageAnswer = (
+  { https, pages = PLAIN_PAGES }: ProblemSettings,
+  status: number,
+  content: PageContent,
+  headers: Answer['headers'] = {},
+): Answer => ({
+  status,
+  headers: {
+    ...ownHeaders(https, pages.policy),
+    'cross-origin-opener-policy': 'same-origin',
+    'content-type': 'text/html; charset=utf-8',
+    ...headers,
+  },
+  body: pages.render(content),
+})
 
 /** `//host` and `/\host` are other hosts to a browser. */
 const LOCAL = /^\/(?![/\\])/

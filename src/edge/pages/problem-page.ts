@@ -1,6 +1,5 @@
 import type { ProblemCode, ProblemDefinition } from '../../domain/problem.ts'
-import type { Action } from './layout.ts'
-import { page } from './layout.ts'
+import type { Action, PageContent } from './layout.ts'
 
 export interface ProblemPage {
   readonly code: ProblemCode
@@ -13,10 +12,11 @@ export interface ProblemPage {
 }
 
 /** The catalogue's `fix` speaks to a frontend; this speaks to a person. Which check failed is in the log only. */
-export const problemPage = (content: ProblemPage): string => {
-  const { text, actions } = wording(content)
-  return page({ title: content.definition.title, text, actions, requestId: content.requestId })
-}
+export const problemPage = (content: ProblemPage): PageContent => ({
+  title: content.definition.title,
+  ...wording(content),
+  requestId: content.requestId,
+})
 
 const wording = ({ code, definition, loginUrl, retryUrl }: ProblemPage): { text: string; actions: readonly Action[] } => {
   const signIn: Action = { label: 'Sign in', href: loginUrl }

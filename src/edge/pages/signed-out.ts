@@ -1,12 +1,11 @@
-import { page } from './layout.ts'
+import type { PageContent } from './layout.ts'
 
-export const signedOutPage = (requestId: string, loginUrl: string): string =>
-  page({
-    title: 'You are signed out',
-    text: 'Close the browser if others use this device.',
-    actions: [
-      { label: 'Sign in again', href: loginUrl },
-      { label: 'Go to the start page', href: '/' },
-    ],
-    requestId,
-  })
+export const signedOutPage = (requestId: string, loginUrl: string): PageContent => ({
+  title: 'You are signed out',
+  text: 'Close the browser if others use this device.',
+  actions: [
+    { label: 'Sign in again', href: loginUrl },
+    { label: 'Go to the start page', href: '/' },
+  ],
+  requestId,
+})

@@ -1,23 +1,23 @@
 import { expect, it } from 'vitest'
 import { hashSource } from '../../../src/edge/answer.ts'
-import { escapeHtml, PAGE_POLICY, page } from '../../../src/edge/pages/layout.ts'
+import { escapeHtml, PLAIN_PAGES } from '../../../src/edge/pages/layout.ts'
 import { bounceAnswer, refreshAnswer } from '../../../src/edge/pages/onward.ts'
 
 const between = (text: string, open: string, close: string): string => text.slice(text.indexOf(open) + open.length, text.indexOf(close))
 
 it('names the one style of a page by its hash', () => {
-  const html = page({ title: 'T', text: 'x', actions: [], requestId: 'r' })
-  expect(PAGE_POLICY).toContain(`style-src ${hashSource(between(html, '<style>', '</style>'))}`)
+  const html = PLAIN_PAGES.render({ title: 'T', text: 'x', actions: [], requestId: 'r' })
+  expect(PLAIN_PAGES.policy).toContain(`style-src ${hashSource(between(html, '<style>', '</style>'))}`)
 })
 
 it('escapes whatever a page is given', () => {
-  const html = page({ title: '<b>&"\'', text: '<i>', actions: [{ label: '<u>', href: '/"><script>' }], requestId: '<s>' })
+  const html = PLAIN_PAGES.render({ title: '<b>&"\'', text: '<i>', actions: [{ label: '<u>', href: '/"><script>' }], requestId: '<s>' })
   for (const tag of ['<b>', '<i>', '<u>', '<script>', '<s>']) expect(html).not.toContain(tag)
   expect(escapeHtml('a&b')).toBe('a&#38;b')
 })
 
 it('keeps the readable contrast of light and dark', () => {
-  const html = page({ title: 'T', text: 'x', actions: [], requestId: 'r' })
+  const html = PLAIN_PAGES.render({ title: 'T', text: 'x', actions: [], requestId: 'r' })
   expect(html).toContain('color-scheme:light dark')
   expect(html).toContain('prefers-color-scheme:dark')
 })
