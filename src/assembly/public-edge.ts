@@ -1,10 +1,9 @@
-import { readFileSync, statSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import type { Settings } from '../config/settings.ts'
 import { ENDPOINTS } from '../contract/paths.ts'
 import type { Route } from '../domain/route.ts'
 import type { EdgeContext } from '../edge/edge-context.ts'
-import type { Frontend } from '../edge/frontend-routes.ts'
 import { createLoginRate } from '../edge/guard-rate.ts'
 import { proxiedProblem } from '../edge/proxied-problem.ts'
 import { createPublicServer } from '../edge/server.ts'
@@ -26,8 +25,9 @@ import { connections } from '../proxy/connections.ts'
 import { createForwarder } from '../proxy/forwarder.ts'
 import { trustedProxies } from '../proxy/trusted-proxies.ts'
 import { sessionCookieJar } from '../session/cookie.ts'
-import { frontendRoute } from './frontend-route.ts'
+import { frontendOf } from './frontend.ts'
 import { headerDeps } from './header-deps.ts'
+import { pagesOf } from './pages.ts'
 import { APP, type Rooms } from './rooms.ts'
 import type { Telemetry } from './telemetry.ts'
 
@@ -46,7 +46,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
     host: publicUrl.host,
     https,
     basePath,
-    problems: { https, loginPath: `${basePath}${ENDPOINTS.login}` },
+    problems: { https, loginPath: `${basePath}${ENDPOINTS.login}`, pages: pagesOf(settings.pages) },
     cookies: jar,
     proxies,
     access,
@@ -83,7 +83,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
       log.warn({ requestId, route: route.name, ...(sessionRef && { sessionRef }), hint: REJECTION_HINT }, 'upstream rejected our token')
     },
   })
-  const frontend = frontendOf(settings)
+  const frontend = await frontendOf(settings)
   for (const route of [...routes, ...(frontend.kind === 'upstream' ? [frontend.route] : [])]) pools.poolFor(route)
   const unsubscribe = endStreamsWithSessions(store, open)
 
@@ -117,17 +117,6 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
 }
 
 const REJECTION_HINT = 'compare token.audience and token.scopes of the route with what the API validates'
-
-const frontendOf = ({ frontend }: Settings): Frontend => {
-  if (!frontend) return { kind: 'none' }
-  if (frontend.kind === 'dir') {
-    // Else a mistyped path is a gateway that is ready and answers 404 to everybody.
-    if (!statSync(frontend.dir, { throwIfNoEntry: false })?.isDirectory())
-      throw new StartError('frontend.dir-unreadable', `frontend.dir is not a folder that can be read: ${frontend.dir}`)
-    return { kind: 'dir', dir: frontend.dir }
-  }
-  return { kind: 'upstream', route: frontendRoute(frontend.upstream) }
-}
 
 const tlsPair = ({ certificateFile, privateKeyFile }: NonNullable<Settings['listen']['tls']>) => {
   const pair = { cert: readFileSync(certificateFile), key: readFileSync(privateKeyFile) }

@@ -4,7 +4,15 @@ import { buildRoute } from './build-routes.ts'
 import { resolvePath } from './reference.ts'
 import type { Parsed } from './schema.ts'
 import type { Rate } from './units.ts'
-import type { ClientAuthSettings, FrontendSettings, ProviderSettings, RedisSettings, SessionSettings, Settings } from './settings.ts'
+import type {
+  ClientAuthSettings,
+  FrontendSettings,
+  PagesSettings,
+  ProviderSettings,
+  RedisSettings,
+  SessionSettings,
+  Settings,
+} from './settings.ts'
 
 /** From the file's words to ours. `dir`: the folder that relative paths start from. Only for what check.ts has passed. */
 export const buildSettings = (parsed: Parsed, dir: string): Settings => {
@@ -22,6 +30,7 @@ export const buildSettings = (parsed: Parsed, dir: string): Settings => {
     login: { rate: { perAddress: limitOf(parsed.login.rate.per_address), global: limitOf(parsed.login.rate.global) } },
     session: buildSession(parsed.session, dir),
     frontend: parsed.frontend && buildFrontend(parsed.frontend, dir),
+    pages: buildPages(parsed.pages, dir),
     routes: parsed.routes.map((route) => buildRoute(route, dir)),
     telemetry: {
       logLevel: telemetry.log.level,
@@ -104,5 +113,14 @@ const percentDecoded = (text: string): string => {
 const buildFrontend = (frontend: NonNullable<Parsed['frontend']>, dir: string): FrontendSettings => {
   const requireSignIn = frontend.require_sign_in
   if (frontend.upstream) return { kind: 'upstream', upstream: frontend.upstream, requireSignIn }
-  return { kind: 'dir', dir: resolvePath(dir, frontend.dir ?? '.'), requireSignIn }
+  const { csp, immutable, source_maps: sourceMaps } = frontend
+  return { kind: 'dir', dir: resolvePath(dir, frontend.dir ?? '.'), requireSignIn, csp, immutable, sourceMaps }
 }
+
+const buildPages = ({ name, accent, support, ...files }: Parsed['pages'], dir: string): PagesSettings => ({
+  name,
+  accent,
+  support: support && { text: support.text, url: support.url },
+  logoFile: optionalPath(dir, files.logo_file),
+  templateFile: optionalPath(dir, files.template_file),
+})

@@ -40,6 +40,7 @@ export const checkRoutes = (parsed: Parsed, report: Report): void => {
   }
   if (frontend && (frontend.dir === undefined) === (frontend.upstream === undefined))
     report({ code: 'config.frontend-choice', path: ['frontend'], onKey: true })
+  if (frontend) checkFrontendFiles(frontend, report)
   for (const [i, page] of (frontend?.require_sign_in ?? []).entries()) {
     const owner = routes.findIndex((route) => isBelow(page, route.path))
     if (owner >= 0)
@@ -47,6 +48,18 @@ export const checkRoutes = (parsed: Parsed, report: Report): void => {
     else if (reserved.some((own) => isBelow(page, own)))
       report({ code: 'config.sign-in-path-claimed', path: ['frontend', 'require_sign_in', i] })
   }
+}
+
+const checkFrontendFiles = (frontend: NonNullable<Parsed['frontend']>, report: Report): void => {
+  if (frontend.upstream !== undefined && frontend.dir === undefined) {
+    if (frontend.csp !== 'default') report({ code: 'config.frontend-files-only', path: ['frontend', 'csp'], onKey: true })
+    if (frontend.immutable !== 'auto') report({ code: 'config.frontend-files-only', path: ['frontend', 'immutable'], onKey: true })
+    if (frontend.source_maps) report({ code: 'config.frontend-files-only', path: ['frontend', 'source_maps'], onKey: true })
+  }
+  // Of two with one name a browser takes the first (CSP3 §2.2.1).
+  const framers = /(?:^|;)\s*frame-ancestors(?:\s+([^;]*)|\s*(?:;|$))/i.exec(frontend.csp)?.[1]?.trim()
+  if (framers !== undefined && framers !== '' && !/^'(?:none|self)'$/i.test(framers))
+    report({ code: 'config.csp-framable', path: ['frontend', 'csp'] })
 }
 
 const checkToken = (route: RouteInput, i: number, report: Report): void => {

@@ -103,6 +103,18 @@ export const CONFIG_CODES = {
   ),
   // Frontend and routes
   'config.frontend-choice': refused('The frontend comes from exactly one place.', 'Keep `dir` or `upstream`.'),
+  'config.frontend-files-only': refused(
+    'A setting about files belongs to a frontend that is served by another server.',
+    'Remove it: the other server says so itself. It goes with `dir` only.',
+  ),
+  'config.csp-invalid': refused(
+    'The policy is not one Content-Security-Policy.',
+    'Write directives with `;` between them, on one line (`>-` folds several), or `default`, or `off`.',
+  ),
+  'config.csp-framable': warned(
+    'The policy lets other sites put the frontend’s pages into a frame, where clicks can be stolen.',
+    "Write `frame-ancestors 'none'` or `'self'`, unless you embed the frontend on purpose.",
+  ),
   'config.sign-in-path-claimed': refused(
     'A page path of require_sign_in belongs to a route or to the gateway itself, so that it would never be asked for.',
     'Remove it: routes say for themselves whom they let in.',

@@ -1,9 +1,10 @@
 import * as z from 'zod'
 import { filePath, setting } from './setting.ts'
+import { frontendSettings, pagesSettings } from './settings-frontend.ts'
 import { basePath, listenSettings, publicUrl, shutdownSettings } from './settings-listen.ts'
 import { loginSettings } from './settings-login.ts'
 import { providerSettings } from './settings-provider.ts'
-import { frontendSettings, routesSettings } from './settings-routes.ts'
+import { routesSettings } from './settings-routes.ts'
 import { sessionSettings } from './settings-session.ts'
 
 const telemetrySettings = z.strictObject({
@@ -32,6 +33,7 @@ export const settingsSchema = z.strictObject({
   login: setting(loginSettings.prefault({}), { doc: 'How sign-ins are started.' }),
   session: setting(sessionSettings.prefault({}), { doc: 'Sessions: how long they live and where.' }),
   frontend: setting(frontendSettings.optional(), { doc: 'The pages, from a folder or from another server.' }),
+  pages: setting(pagesSettings.prefault({}), { doc: 'The gateway’s own pages: errors, signed out, session ended.' }),
   routes: setting(routesSettings.prefault([]), { doc: 'The APIs, each with the decision as whom it is called.' }),
   telemetry: setting(telemetrySettings.prefault({}), { doc: 'Log and audit.' }),
   shutdown: setting(shutdownSettings.prefault({}), { doc: 'How the process stops.' }),

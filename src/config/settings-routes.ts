@@ -138,12 +138,3 @@ const routeSettings = z.strictObject({
 })
 
 export const routesSettings = z.array(routeSettings).max(1000)
-
-export const frontendSettings = z.strictObject({
-  dir: setting(filePath().optional(), { doc: 'Folder of the frontend’s files.' }),
-  upstream: setting(httpUrl('a URL such as http://spa:8080', { path: false }).optional(), { doc: 'Where the frontend is served from.' }),
-  require_sign_in: setting(z.array(canonicalPath('config.route-path-invalid', true)).max(256).prefault([]), {
-    doc: 'Pages below these paths need a session; without one, the browser is sent to sign in.',
-    example: '[/app]',
-  }),
-})

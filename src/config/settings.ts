@@ -24,6 +24,7 @@ export interface Settings {
   readonly login: { readonly rate: { readonly perAddress: Rate | undefined; readonly global: Rate | undefined } }
   readonly session: SessionSettings
   readonly frontend: FrontendSettings | undefined
+  readonly pages: PagesSettings
   readonly routes: readonly RouteSettings[]
   readonly telemetry: {
     readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -86,9 +87,26 @@ export interface RedisSettings {
 }
 
 export type FrontendSettings = { readonly requireSignIn: readonly string[] } & (
-  | { readonly kind: 'dir'; readonly dir: string }
+  | {
+      readonly kind: 'dir'
+      readonly dir: string
+      /** `default`, `off`, or one header value. */
+      readonly csp: string
+      /** Or canonical path prefixes. */
+      readonly immutable: 'auto' | 'off' | readonly string[]
+      readonly sourceMaps: boolean
+    }
   | { readonly kind: 'upstream'; readonly upstream: URL }
 )
+
+export interface PagesSettings {
+  readonly name: string | undefined
+  /** `#rrggbb`, lower case. */
+  readonly accent: string | undefined
+  readonly support: { readonly text: string; readonly url: string | undefined } | undefined
+  readonly logoFile: string | undefined
+  readonly templateFile: string | undefined
+}
 
 /** A route as configured: the compiled table adds the key that names its token. */
 export type RouteSettings = Omit<Route, 'token'> & { readonly token: RouteTokenSettings }

@@ -217,7 +217,14 @@ it('relative paths start from the folder of the file', () => {
   expect(settings.providers.default.clientAuth).toEqual([
     { kind: 'secret-file', file: '/etc/sallyport/secrets/client', method: 'client_secret_basic' },
   ])
-  expect(settings.frontend).toEqual({ kind: 'dir', dir: '/etc/www', requireSignIn: [] })
+  expect(settings.frontend).toEqual({
+    kind: 'dir',
+    dir: '/etc/www',
+    requireSignIn: [],
+    csp: 'default',
+    immutable: 'auto',
+    sourceMaps: false,
+  })
   expect(settings.session.keysDir).toBe('/etc/sallyport/keys')
 })
 
