@@ -22,8 +22,8 @@ const WHO: Readonly<Record<keyof AuditWho, true>> = {
   tenant: true,
   address: true,
 }
-/** The compiler demands each field of the union here, and lets none pass that the union does not have. */
-const FIELDS: { readonly [E in EventName]: Readonly<Record<Own<E>, true>> } = {
+/** The compiler demands each field of the union here, and lets none pass that the union does not have. docs/audit.md lists them. */
+export const AUDIT_FIELDS: { readonly [E in EventName]: Readonly<Record<Own<E>, true>> } = {
   'sign-in.started': {},
   'sign-in.succeeded': { replaced: true },
   'sign-in.failed': { code: true, check: true, providerCode: true },
@@ -44,7 +44,7 @@ const FIELDS: { readonly [E in EventName]: Readonly<Record<Own<E>, true>> } = {
 /** The line of an event: fields in the order of the lists, nothing else, whatever the object carries besides. */
 export const auditLine = (event: AuditEvent, now: number): string => {
   const line: Record<string, string | boolean> = { schema: SCHEMA, time: new Date(now).toISOString(), event: event.event }
-  for (const name of [...Object.keys(WHO), ...Object.keys(FIELDS[event.event])]) {
+  for (const name of [...Object.keys(WHO), ...Object.keys(AUDIT_FIELDS[event.event])]) {
     const value: unknown = Reflect.get(event, name)
     if (typeof value === 'string') line[name] = cut(value)
     else if (typeof value === 'boolean') line[name] = value
