@@ -26,6 +26,31 @@ export const METRICS = {
     labels: ['command', 'outcome'],
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.3, 1],
   },
+  sallyport_store_replica_waits_total: {
+    kind: 'counter',
+    help: 'Ends and rotated refresh tokens on a replicated store: confirmed by a replica, unconfirmed in 100 ms, failed, held-off (the one before was not confirmed).',
+    labels: ['outcome'],
+  },
+  sallyport_session_pending_ends: {
+    kind: 'gauge',
+    help: 'Ends of sessions that the store has not taken yet; tried again while this replica lives.',
+    labels: [],
+  },
+  sallyport_session_ends_dropped_total: {
+    kind: 'counter',
+    help: 'Ends that were given up because too many were pending; those sessions end by time.',
+    labels: [],
+  },
+  sallyport_session_ended_again_total: {
+    kind: 'counter',
+    help: 'Sessions that came back with another server of the store after their end, and were ended again.',
+    labels: [],
+  },
+  sallyport_broker_pending_saves: {
+    kind: 'gauge',
+    help: 'Rotated refresh tokens that the store has not taken yet; tried again while this replica lives.',
+    labels: [],
+  },
   sallyport_provider_requests_total: {
     kind: 'counter',
     help: 'HTTP requests to the provider, by what they were for and how they ended; the verdict on a token is told by the metrics of the broker.',
