@@ -3,7 +3,7 @@ import type { Created, SessionDraft } from '../domain/session-store.ts'
 import { after } from '../kernel/time.ts'
 import { authenticatedAt, cookieText, sealCard, sealGrant, sealToken } from './codec.ts'
 import { newCookie } from './id.ts'
-import { providerSessionIndex, subjectIndex } from './index-names.ts'
+import { operatorTombstone, providerSessionIndex, subjectIndex } from './index-names.ts'
 import { kidsIn, noteKeys } from './key-usage.ts'
 import { LOGOUT_SKEW_MS } from './records.ts'
 import type { StoreParts } from './session-store.ts'
@@ -51,18 +51,20 @@ export const createSession = async (parts: StoreParts, draft: SessionDraft): Pro
   if (created === 'taken') return endedMeanwhile(parts, session)
 
   // 4. The tombstones last: a logout that came before 2 has left one.
-  const [bySession, bySubject] = await Promise.all([
+  const [bySession, bySubject, byOperator] = await Promise.all([
     providerSession ? records.entombedAt(providerSession) : undefined,
     records.entombedAt(subject),
+    records.entombedAt(operatorTombstone(sealer, app, card.provider, card.subject)),
   ])
-  if (bySession === 'unavailable' || bySubject === 'unavailable') {
+  if (bySession === 'unavailable' || bySubject === 'unavailable' || byOperator === 'unavailable') {
     void parts.end(ref, 'login-raced')
     return { kind: 'unavailable' }
   }
   const authenticated = authenticatedAt(grant.claims)
   // A subject's logout concerns earlier sign-ins only: who has signed in anew since then stays. Without a time in the ID token we cannot tell.
   const subjectHit = bySubject !== undefined && (authenticated === undefined || authenticated <= after(bySubject, LOGOUT_SKEW_MS))
-  if (bySession !== undefined || subjectHit || l1.endedBecause(ref) !== undefined) return endedMeanwhile(parts, session)
+  if (bySession !== undefined || subjectHit || byOperator !== undefined || l1.endedBecause(ref) !== undefined)
+    return endedMeanwhile(parts, session)
 
   const chars = sealed.card.length + sealed.grant.length + [...sealed.tokens.values()].reduce((sum, text) => sum + text.length, 0)
   parts.kids.set(session, kidsIn(sealer, sealed))

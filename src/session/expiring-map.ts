@@ -33,6 +33,11 @@ export class ExpiringMap<K, V> {
   delete(key: K): void {
     this.#entries.delete(key)
   }
+  /** In the order of their first setting; what has reached its end is left out. */
+  *entries(): Generator<readonly [K, V]> {
+    const now = this.#clock.now()
+    for (const [key, { value, endsAt }] of this.#entries) if (endsAt > now) yield [key, value]
+  }
   get size(): number {
     return this.#entries.size
   }

@@ -16,3 +16,9 @@ export const subjectIndex = (sealer: Sealer, app: string, issuer: string, subjec
   kind: 'subject',
   name: sealer.index('subject', app, issuer, subject),
 })
+
+/** Not an index: the tombstone of all sign-ins of a subject, whoever the issuer says it is. An operator knows the provider by its name here. */
+export const operatorTombstone = (sealer: Sealer, app: string, provider: string, subject: string): IndexName => ({
+  kind: 'subject',
+  name: sealer.index('ended-by-operator', app, provider, subject),
+})

@@ -11,10 +11,15 @@ export interface RedisKeys {
   indexTombstone(index: IndexName): string
   once(purpose: string, digest: string): string
   oneUse(purpose: string, name: string): string
+  /** Pattern of SCAN that all records match; no name contains a character that means something in one. */
+  readonly records: string
+  /** Of the key of a record. */
+  refOf(key: string): SessionRef | undefined
   readonly sealingKeys: string
   readonly channel: string
 }
 
+const REF = /^[\w-]{22}$/
 const PART = /^[A-Za-z0-9._-]+$/
 
 /** @throws when prefix or app could change the slot or run into another's keys */
@@ -31,6 +36,12 @@ export const redisKeys = (prefix: string, app: string): RedisKeys => {
     indexTombstone: ({ kind, name }) => at(`out-${kind}`, name),
     once: (purpose, digest) => at(`once-${purpose}`, digest),
     oneUse: (purpose, name) => at(`one-use-${purpose}`, name),
+    records: at('session', '*'),
+    refOf: (key) => {
+      const [head = '', tail = ''] = at('session', '*').split('*')
+      const ref = key.slice(head.length, key.length - tail.length)
+      return key.startsWith(head) && key.endsWith(tail) && REF.test(ref) ? (ref as SessionRef) : undefined
+    },
     sealingKeys: at('keys', 'keyring'),
     channel: `${prefix}:events:${app}`,
   }

@@ -2,12 +2,13 @@ import type { SessionChange, SessionRef, SpendingMark } from '../domain/session.
 import { after, between } from '../kernel/time.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
 import type { IndexName } from './index-names.ts'
-import { RECORD_VERSION, TOMBSTONE_MS } from './records.ts'
+import { RECORD_VERSION, SCAN_COUNT, TOMBSTONE_MS } from './records.ts'
 import type { MarkRequest, NewRecord, SealedFields, SessionRecords, StoredSession } from './records.ts'
 import { ExpiringMap } from './expiring-map.ts'
 import type { EndReason } from '../domain/session.ts'
 
 interface Row {
+  readonly serial: number
   stored: StoredSession
   readonly indexes: readonly IndexName[]
   spending: (SpendingMark & { readonly fence: string }) | undefined
@@ -33,6 +34,7 @@ export const createMemoryRecords = ({ clock, announce }: MemoryRecordsDeps): Ses
   const indexes = new ExpiringMap<string, { readonly refs: Map<SessionRef, Instant>; readonly latest: Instant }>(clock)
   const indexTombstones = new ExpiringMap<string, Instant>(clock)
   const keyEnds = new Map<string, Instant>()
+  let made = 0
 
   const nameOf = ({ kind, name }: IndexName): string => `${kind}:${name}`
   const idleFor = (ref: SessionRef) => {
@@ -57,7 +59,8 @@ export const createMemoryRecords = ({ clock, announce }: MemoryRecordsDeps): Ses
   const create = ({ ref, card, grant, tokens, endsAt, idleTimeoutMs, indexes: names }: NewRecord): 'created' | 'taken' => {
     if (rows.has(ref) || tombstones.has(ref)) return 'taken'
     const stored = { version: RECORD_VERSION, gen: 1, rtGen: 1, card, grant, tokens: new Map(tokens) }
-    rows.set(ref, { stored, indexes: names, spending: undefined, recovered: undefined }, endsAt)
+    made += 1
+    rows.set(ref, { serial: made, stored, indexes: names, spending: undefined, recovered: undefined }, endsAt)
     stamps.set(ref, clock.now(), after(clock.now(), idleTimeoutMs))
     announce({ kind: 'written', ref, gen: 1 })
     return 'created'
@@ -75,6 +78,23 @@ export const createMemoryRecords = ({ clock, announce }: MemoryRecordsDeps): Ses
       if (reason) return { kind: 'ended', reason }
       const row = rows.get(ref)
       return row ? { kind: 'found', gen: row.stored.gen, idleForMs: idleFor(ref) } : { kind: 'absent' }
+    },
+    card: async (ref) => {
+      const reason = tombstones.get(ref)
+      if (reason) return { kind: 'ended', reason }
+      const row = rows.get(ref)
+      return row ? { kind: 'found', card: row.stored.card, idleForMs: idleFor(ref) } : { kind: 'absent' }
+    },
+    scan: async (cursor) => {
+      // In the order of their making, so that what ends meanwhile shifts nothing.
+      const from = Number(cursor ?? 0)
+      const refs: SessionRef[] = []
+      for (const [ref, { serial }] of rows.entries()) {
+        if (serial <= from) continue
+        refs.push(ref)
+        if (refs.length === SCAN_COUNT) return { kind: 'refs', refs, next: String(serial) }
+      }
+      return { kind: 'refs', refs, next: undefined }
     },
     create: async (record) => create(record),
     touch: async (ref, idleTimeoutMs) => {
@@ -165,10 +185,11 @@ export const createMemoryRecords = ({ clock, announce }: MemoryRecordsDeps): Ses
       if (held?.refs.size === 0) indexes.delete(nameOf(index))
     },
     refsOf: async (index) => [...(indexes.get(nameOf(index))?.refs.keys() ?? [])],
-    entomb: async (index, at) => {
+    isInIndex: async (index, ref) => indexes.get(nameOf(index))?.refs.has(ref) ?? false,
+    entomb: async (index, at, length = TOMBSTONE_MS) => {
       const before = indexTombstones.get(nameOf(index))
       const latest = before !== undefined && before > at ? before : at
-      indexTombstones.set(nameOf(index), latest, after(clock.now(), TOMBSTONE_MS))
+      indexTombstones.set(nameOf(index), latest, after(clock.now(), length))
       return 'stored'
     },
     entombedAt: async (index) => indexTombstones.get(nameOf(index)),

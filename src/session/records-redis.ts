@@ -41,6 +41,18 @@ export const createRedisRecords = ({ connection, keys, scripts = SCRIPTS }: Redi
       if (kind === 'absent') return { kind }
       return kind === 'found' ? { kind, gen: Number(gen), idleForMs: idleFor(first, now) } : { kind: 'unavailable' }
     },
+    card: async (ref) => {
+      const [kind, first, now, card] = await run(scripts.card, [...recordOf(ref), keys.idle(ref)], [])
+      if (kind === 'ended') return { kind, reason: endReason(text(first)) }
+      if (kind === 'absent') return { kind }
+      return kind === 'found' ? { kind, card: text(card), idleForMs: idleFor(first, now) } : { kind: 'unavailable' }
+    },
+    scan: async (cursor) => {
+      const step = await connection.scan(keys.records, cursor)
+      if (step === 'unavailable') return { kind: 'unavailable' }
+      const refs = step.keys.map((key) => keys.refOf(key)).filter((ref) => ref !== undefined)
+      return { kind: 'refs', refs, next: step.next }
+    },
     create: async (record) => {
       const { ref, card, grant, tokens, endsAt, idleTimeoutMs, indexes } = record
       const fields = ['v', RECORD_VERSION, 'indexes', indexes.map(({ kind, name }) => `${kind}:${name}`).join(' ')]
@@ -113,8 +125,12 @@ export const createRedisRecords = ({ connection, keys, scripts = SCRIPTS }: Redi
       const refs = await connection.call('refs-of', (redis) => redis.zrange(keys.index(index), 0, '-1'))
       return refs === 'unavailable' ? refs : (refs as SessionRef[])
     },
-    entomb: async (index, at) => {
-      const [done] = await run(scripts.entomb, [keys.indexTombstone(index)], [at, TOMBSTONE_MS])
+    isInIndex: async (index, ref) => {
+      const score = await connection.call('is-in-index', (redis) => redis.zscore(keys.index(index), ref))
+      return score === 'unavailable' ? score : score !== null
+    },
+    entomb: async (index, at, length = TOMBSTONE_MS) => {
+      const [done] = await run(scripts.entomb, [keys.indexTombstone(index)], [at, length])
       return done === 1 ? 'stored' : 'unavailable'
     },
     entombedAt: async (index) => {

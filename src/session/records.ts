@@ -8,6 +8,8 @@ import type { IndexName } from './index-names.ts'
 export const RECORD_VERSION = 1
 /** How long an ended session, a logged-out provider session and a logged-out subject are remembered in the store. */
 export const TOMBSTONE_MS: Millis = minutes(15)
+/** How many keys one step of a scan looks at, about. */
+export const SCAN_COUNT = 500
 /** A `sub` tombstone concerns sign-ins up to this much after the logout token's `iat` (spec §4). */
 export const LOGOUT_SKEW_MS: Millis = seconds(2)
 
@@ -35,6 +37,10 @@ export type RecordRead =
   | Gone
   | NoAnswer
 export type RecordCheck = { readonly kind: 'found'; readonly gen: number; readonly idleForMs: Millis | undefined } | Gone | NoAnswer
+/** The card still sealed; `idleForMs` as in `RecordRead`. */
+export type RecordCard = { readonly kind: 'found'; readonly card: string; readonly idleForMs: Millis | undefined } | Gone | NoAnswer
+/** `next`: undefined when all have been met. */
+export type RecordScan = { readonly kind: 'refs'; readonly refs: readonly SessionRef[]; readonly next: string | undefined } | NoAnswer
 export type RecordSaved =
   | { readonly kind: 'saved'; readonly gen: number; readonly rtGen: number }
   | { readonly kind: 'absent'; readonly reason: EndReason | undefined }
@@ -82,6 +88,13 @@ export interface SessionRecords {
   read(ref: SessionRef): Promise<RecordRead>
   /** Generation and idle stamp only. */
   check(ref: SessionRef): Promise<RecordCheck>
+  /** The card and the idle stamp only: what an operator may see, and whether it is still of use. */
+  card(ref: SessionRef): Promise<RecordCard>
+  /**
+   * One bounded step through all records, in no order that means anything. A record that is there from the first step to the last is met at least once.
+   * @param cursor what the step before gave as `next`; undefined begins. One that no longer leads anywhere begins anew.
+   */
+  scan(cursor: string | undefined): Promise<RecordScan>
   /** `taken`: there is a tombstone or a record of this ref. */
   create(record: NewRecord): Promise<'created' | 'taken' | 'unavailable'>
   /** Moves the idle stamp by the store's clock, if it has not run out. */
@@ -102,8 +115,9 @@ export interface SessionRecords {
   addToIndex(index: IndexName, ref: SessionRef, endsAt: Instant): Promise<'stored' | 'unavailable'>
   dropFromIndex(index: IndexName, ref: SessionRef): Promise<void>
   refsOf(index: IndexName): Promise<readonly SessionRef[] | 'unavailable'>
-  /** A logout of everything in the index; in its slot. @param at the logout token's `iat` */
-  entomb(index: IndexName, at: Instant): Promise<'stored' | 'unavailable'>
+  isInIndex(index: IndexName, ref: SessionRef): Promise<boolean | 'unavailable'>
+  /** A logout of everything in the index; in its slot. @param at the logout token's `iat` @param length TOMBSTONE_MS unless given */
+  entomb(index: IndexName, at: Instant, length?: Millis): Promise<'stored' | 'unavailable'>
   entombedAt(index: IndexName): Promise<Instant | undefined | 'unavailable'>
 
   /** Per key id, the latest end of any session sealed with it: from then on the key may go. */

@@ -44,6 +44,16 @@ if not gen then return {'absent'} end
 ${NOW}return {'found', redis.call('GET', KEYS[3]), string.format('%.0f', now), gen}`,
 )
 
+/** As \`read\`, with the card only. */
+const card = script(
+  'card',
+  `local ended = redis.call('GET', KEYS[2])
+if ended then return {'ended', ended} end
+local card = redis.call('HGET', KEYS[1], 'card')
+if not card then return {'absent'} end
+${NOW}return {'found', redis.call('GET', KEYS[3]), string.format('%.0f', now), card}`,
+)
+
 /** record, tombstone, idle; channel, ref, ends, idle timeout, field, value, … */
 const create = script(
   'create',
@@ -179,6 +189,7 @@ return 1`,
 export const SCRIPTS = {
   read,
   check,
+  card,
   create,
   touch,
   save,

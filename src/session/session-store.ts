@@ -37,6 +37,8 @@ export interface SessionStoreDeps {
   readonly log: Log
   readonly metrics: Metrics
   readonly audit: AuditSink
+  /** Tells when a sealing key was taken away: what was sealed with it must not live on in memory. */
+  readonly onKeyRemoved?: ((listener: (kid: string) => void) => void) | undefined
   readonly settings: SessionStoreSettings
   readonly app: string
   /** Names this replica in a spending mark; unique in the fleet. */
@@ -158,6 +160,11 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
   const sweeps = setInterval(() => {
     if (connection.reachable()) sweeping ??= sweepExpired(parts, deps.clock.now()).finally(() => (sweeping = undefined))
   }, SWEEP_MS).unref()
+
+  // Not ended here: a session of which only an access token was sealed with it goes on without that token. The next request reads, and the seals decide.
+  deps.onKeyRemoved?.((kid) => {
+    for (const { session } of l1.all()) if (parts.kids.get(session)?.has(kid)) l1.drop(session.ref)
+  })
 
   const indexOf = (whose: SessionsOf): IndexName =>
     whose.kind === 'subject'

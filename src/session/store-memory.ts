@@ -1,4 +1,6 @@
+import type { SessionDirectory } from '../domain/session-directory.ts'
 import type { OnceStore, SessionStore } from '../domain/session-store.ts'
+import { createSessionDirectory } from './directory.ts'
 import { createMemoryChannel } from './event-channel-memory.ts'
 import { createMemoryOnceStore } from './once-store.ts'
 import { createMemoryRecords } from './records-memory.ts'
@@ -8,6 +10,7 @@ import type { SessionStoreDeps } from './session-store.ts'
 export interface Stores {
   readonly sessions: SessionStore
   readonly once: OnceStore
+  readonly directory: SessionDirectory
 }
 
 /** What both kinds of store need from assembly. */
@@ -17,13 +20,15 @@ export type StoreDeps = Omit<SessionStoreDeps, 'records' | 'connection' | 'chann
 export const createMemoryStores = (deps: StoreDeps): Stores => {
   const { announce, open } = createMemoryChannel()
   const since = deps.clock.now()
+  const records = createMemoryRecords({ clock: deps.clock, announce })
   return {
     sessions: createSessionStore({
       ...deps,
-      records: createMemoryRecords({ clock: deps.clock, announce }),
+      records,
       channel: open(),
       connection: { reachable: () => true, connectedSince: () => since, onReachable: (listener) => listener(), close: async () => {} },
     }),
     once: createMemoryOnceStore(deps),
+    directory: createSessionDirectory({ ...deps, records, idleTimeoutMs: deps.settings.idleTimeoutMs }),
   }
 }
