@@ -34,7 +34,7 @@ const REVEALS: readonly string[] = [
   'src/crypto/seal.ts',
   'src/session/codec.ts',
   'src/session/store-*.ts',
-  'src/session/connection-redis.ts',
+  'src/session/access-redis.ts',
   'src/login/attempt-cookie.ts',
   'src/proxy/outbound-headers.ts',
   // The URL that may hold `id_token_hint` is sealed, opened once, and put into one `Location` (spec §1, rule 5).

@@ -1,19 +1,21 @@
 import { causeOf } from './cause-redis.ts'
-import { openClient } from './connection-redis.ts'
+import { keepConnected, openClient, openNode } from './client-redis.ts'
 import type { RedisDeps } from './connection-redis.ts'
 import { parseEvent } from './event-message.ts'
 import type { ChannelListener, EventChannel } from './records.ts'
+import type { RedisAddress } from './settings-redis.ts'
 
 const HEARTBEAT_MS = 1_000
 const COMMAND_TIMEOUT_MS = 900
 
 /**
- * A connection of its own, subscribed to the channel of the app. A PING each second on that same connection: its answer stands behind every message
+ * One server, or one of a Cluster. A connection of its own, subscribed to the channel of the app. A PING each second on that same connection: its answer stands behind every message
  * that was published before it, so it proves that none of them is missing; without an answer nothing is proven, and the channel counts as lost.
  */
-export const createRedisChannel = (deps: RedisDeps, channel: string): EventChannel => {
+export const createRedisChannel = (deps: RedisDeps, channel: string, at?: RedisAddress): EventChannel => {
   // RESP2: a subscriber may PING there on every server we support.
-  const client = openClient(deps, { protocol: 2, commandTimeout: COMMAND_TIMEOUT_MS })
+  const extra = { protocol: 2, commandTimeout: COMMAND_TIMEOUT_MS } as const
+  const client = at ? openNode(deps, at, extra) : openClient(deps, extra)
   let listener: ChannelListener | undefined
   let armed = false
   let connection = 0
@@ -67,18 +69,22 @@ export const createRedisChannel = (deps: RedisDeps, channel: string): EventChann
     if (change) listener?.change(change)
     else deps.log.warn({}, 'a message on the event channel of the store is not ours')
   })
+  deps.failovers?.onSwitch(() => {
+    if (client.status === 'ready') client.disconnect(true)
+  })
   const heart = setInterval(() => void beat(), HEARTBEAT_MS).unref()
+  let stop = (): void => client.disconnect()
 
   return {
     start: (heard) => {
       listener = heard
-      client.connect().catch(() => undefined) // goes on by retryStrategy
+      stop = keepConnected(client)
     },
     close: async () => {
       clearInterval(heart)
       connection += 1
       armed = false
-      client.disconnect()
+      stop()
     },
   }
 }

@@ -1,24 +1,23 @@
-import { connectRedis } from './connection-redis.ts'
-import type { RedisSettings } from './connection-redis.ts'
-import { createRedisChannel } from './event-channel-redis.ts'
 import { redisKeys } from './keys-redis.ts'
 import { createRedisOnceStore } from './once-store-redis.ts'
+import { openRedis } from './open-redis.ts'
 import { createRedisRecords } from './records-redis.ts'
 import { createSessionStore } from './session-store.ts'
+import type { RedisSettings } from './settings-redis.ts'
 import type { StoreDeps, Stores } from './store-memory.ts'
 
-export type { RedisSettings } from './connection-redis.ts'
+export type { RedisSettings } from './settings-redis.ts'
 
 /** Sessions in Redis. Connects in the background and never gives up; `ready()` tells when it has answered once. */
 export const createRedisStores = (deps: StoreDeps & { readonly redis: RedisSettings }): Stores => {
   const keys = redisKeys(deps.redis.keyPrefix, deps.app)
   const redis = { settings: deps.redis, clock: deps.clock, log: deps.log, metrics: deps.metrics }
-  const connection = connectRedis(redis)
+  const { connection, channel } = openRedis(redis, keys.channel)
   return {
     sessions: createSessionStore({
       ...deps,
       records: createRedisRecords({ connection, keys }),
-      channel: createRedisChannel(redis, keys.channel),
+      channel,
       connection,
     }),
     once: createRedisOnceStore({ connection, keys }),

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:tls'
 import { afterEach, expect, it, vi } from 'vitest'
-import { openClient } from '../../../src/session/connection-redis.ts'
+import { openClient } from '../../../src/session/client-redis.ts'
 import { recordingLog } from '../../harness/provider-room.ts'
 import { selfSigned } from '../../harness/self-signed.ts'
 
@@ -19,7 +19,7 @@ it('the environment cannot switch off the verification of Redis', async () => {
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const url = `rediss://127.0.0.1:${(server.address() as AddressInfo).port}`
   const settings = { url, username: undefined, passwordFile: undefined, caFile: undefined, serverName: 'localhost', keyPrefix: 't' }
-  const client = openClient({ settings, log: recordingLog().log }, {})
+  const client = openClient({ settings, log: recordingLog().log })
   client.on('connect', () => void client.ping().catch(() => undefined))
   const failed = new Promise<void>((resolve) => client.once('close', () => resolve()))
   client.connect().catch(() => undefined)

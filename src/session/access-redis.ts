@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs'
+import type { ConnectionOptions } from 'node:tls'
+import type { Log } from '../kernel/ports.ts'
+import { StartError } from '../kernel/start-error.ts'
+import type { RedisSettings } from './settings-redis.ts'
+
+/** What a connection proves itself with and verifies by, as the files say now. What cannot be read any more stays as it was. */
+export interface RedisAccess {
+  password(): string | undefined
+  sentinelPassword(): string | undefined
+  /** undefined: without TLS. */
+  tls(): ConnectionOptions | undefined
+}
+
+/** @throws StartError when a file of TLS cannot be read the first time: without the CA, any public one would do */
+export const createAccess = (settings: RedisSettings, log: Log): RedisAccess => {
+  const kept = new Map<string, string>()
+  const read = (file: string | undefined): string | undefined => {
+    if (file === undefined) return undefined
+    try {
+      kept.set(file, readFileSync(file, 'utf8'))
+    } catch {
+      log.warn({ file }, 'a file of the connection to the store cannot be read')
+    }
+    return kept.get(file)
+  }
+  const access: RedisAccess = {
+    password: () => read(settings.passwordFile)?.trimEnd() ?? settings.password?.reveal(),
+    sentinelPassword: () => ('sentinel' in settings ? read(settings.sentinel.passwordFile)?.trimEnd() : undefined),
+    tls: () => {
+      if (!usesTls(settings)) return undefined
+      const [ca, cert, key] = [read(settings.caFile), read(settings.certificateFile), read(settings.privateKeyFile)]
+      return {
+        // Said, because Node leaves it to NODE_TLS_REJECT_UNAUTHORIZED otherwise.
+        rejectUnauthorized: true,
+        ...(settings.serverName !== undefined && { servername: settings.serverName }),
+        ...(ca !== undefined && { ca }),
+        ...(cert !== undefined && { cert }),
+        ...(key !== undefined && { key }),
+      }
+    },
+  }
+  access.tls()
+  for (const file of usesTls(settings) ? [settings.caFile, settings.certificateFile, settings.privateKeyFile] : [])
+    if (file !== undefined && !kept.has(file))
+      throw new StartError('session.redis-file-unreadable', `The file ${file} of session.store.redis cannot be read.`)
+  return access
+}
+
+const usesTls = (settings: RedisSettings): boolean => ('url' in settings ? new URL(settings.url).protocol === 'rediss:' : settings.tls)
