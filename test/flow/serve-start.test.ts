@@ -17,6 +17,9 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sallyport-start-'))
   writeFileSync(join(folder, 'junk.pem'), 'junk')
   mkdirSync(join(folder, 'empty'))
+  writeFileSync(join(folder, 'large.svg'), `<svg>${' '.repeat(65_536)}</svg>`)
+  writeFileSync(join(folder, 'script.html'), '<!doctype html>\n<html lang="en">\n<p>{{text}}<script>x()</script>')
+  writeFileSync(join(folder, 'latin.html'), Buffer.from('<!doctype html>\xe9', 'latin1'))
   await once(other.listen(0, '127.0.0.1'), 'listening')
 })
 afterAll(() => {
@@ -61,6 +64,17 @@ it.each<[string, () => Parts, number, string]>([
   ['a file in place of the admin socket', () => ({ admin: `unix:${folder}/junk.pem` }), 1, 'listen.admin'],
   ['an audit file that cannot be', () => ({ rest: `telemetry: { audit: { file: ${folder}/no/audit } }` }), 1, 'telemetry.audit.file'],
   ['a frontend that is not there', () => ({ rest: `frontend: { dir: ${folder}/www }` }), 1, 'frontend.dir'],
+  ['a frontend without index.html', () => ({ rest: `frontend: { dir: ${folder}/empty }` }), 1, 'frontend.dir has no index.html'],
+  ['no logo', () => ({ rest: 'pages: { logo_file: no.svg }' }), 1, 'pages.logo_file is not a file'],
+  ['a logo that is none', () => ({ rest: 'pages: { logo_file: junk.pem }' }), 1, 'neither SVG nor PNG'],
+  ['a logo that is too large', () => ({ rest: 'pages: { logo_file: large.svg }' }), 1, 'larger than 64 KiB'],
+  [
+    'a template with a script',
+    () => ({ rest: 'pages: { template_file: script.html }' }),
+    1,
+    'script.html:3:12: the template has a script. Remove it',
+  ],
+  ['a template that is no text', () => ({ rest: 'pages: { template_file: latin.html }' }), 1, 'not UTF-8'],
   ['a TLS pair that is none', () => ({ tls: `, tls: { certificate_file: junk.pem, private_key_file: junk.pem }` }), 1, 'listen.tls'],
   ['no CA file', () => ({ provider: '  ca_file: no.pem' }), 1, 'no.pem'],
   [

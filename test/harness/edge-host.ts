@@ -13,6 +13,7 @@ import type { OnceStore, SessionStore } from '../../src/domain/session-store.ts'
 import type { EdgeContext } from '../../src/edge/edge-context.ts'
 import type { Frontend } from '../../src/edge/frontend-routes.ts'
 import { createLoginRate, type Rate } from '../../src/edge/guard-rate.ts'
+import type { Pages } from '../../src/edge/pages/layout.ts'
 import { proxiedProblem } from '../../src/edge/proxied-problem.ts'
 import { createPublicServer } from '../../src/edge/server.ts'
 import { endStreamsWithSessions } from '../../src/edge/session-streams.ts'
@@ -155,6 +156,8 @@ export interface EdgeHostOptions {
   /** `upstream`: the same server the routes lead to. */
   readonly frontend?: Frontend | 'upstream'
   readonly requireSignIn?: readonly string[]
+  /** How the gateway's own pages look; plain unless set. */
+  readonly pages?: Pages
   readonly trustedProxies?: readonly string[]
   /** undefined: logins are not limited. */
   readonly loginRate?: { readonly perAddress: Rate | undefined; readonly global: Rate | undefined }
@@ -309,7 +312,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     host: publicUrl.host,
     https,
     basePath: '/bff',
-    problems: { https, loginPath: '/bff/login' },
+    problems: { https, loginPath: '/bff/login', ...(options.pages && { pages: options.pages }) },
     cookies: jar,
     proxies,
     access: accessLog,
