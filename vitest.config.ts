@@ -15,7 +15,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     projects: [
       group('unit'),
-      group('contract'),
+      group('contract', { globalSetup: ['test/harness/redis-fleet.setup.ts'] }),
       group('flow'),
       group('attack'),
       group('chaos'),

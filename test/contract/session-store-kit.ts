@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import { createSealer } from '../../src/crypto/seal.ts'
 import { ephemeralKeyring } from '../../src/crypto/keyring.ts'
 import type { AuditEvent } from '../../src/domain/audit-event.ts'
@@ -11,19 +11,20 @@ import type { Log } from '../../src/kernel/ports.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { after, instant, millis, minutes, seconds } from '../../src/kernel/time.ts'
 import type { Clock, Instant, Millis } from '../../src/kernel/time.ts'
-import { connectRedis } from '../../src/session/connection-redis.ts'
 import { createMemoryChannel } from '../../src/session/event-channel-memory.ts'
-import { createRedisChannel } from '../../src/session/event-channel-redis.ts'
 import { redisKeys } from '../../src/session/keys-redis.ts'
 import { createRedisOnceStore } from '../../src/session/once-store-redis.ts'
 import { createMemoryOnceStore } from '../../src/session/once-store.ts'
+import { openRedis } from '../../src/session/open-redis.ts'
 import { createMemoryRecords } from '../../src/session/records-memory.ts'
 import { createRedisRecords } from '../../src/session/records-redis.ts'
 import type { SessionRecords } from '../../src/session/records.ts'
 import { SCRIPTS } from '../../src/session/scripts-redis.ts'
 import type { Scripts } from '../../src/session/scripts-redis.ts'
 import { createSessionStore } from '../../src/session/session-store.ts'
+import type { RedisProof, RedisServers } from '../../src/session/settings-redis.ts'
 import { keyPrefix, sharedRedisUrl } from '../harness/redis.ts'
+import { createLeastUser } from '../harness/redis-rights.ts'
 
 export const APP = 'default'
 export const ISSUER = 'https://login.example'
@@ -154,14 +155,24 @@ export const memoryWorld = async (): Promise<World> => {
   }
 }
 
-export const redisWorld = async (url: string = sharedRedisUrl ?? ''): Promise<World> => {
+export interface RedisWorldRequest {
+  readonly servers: RedisServers
+  readonly proof?: Partial<RedisProof>
+  /** The store works as a user with the rights of docs/storage.md, on the keys of this world. Standalone only. */
+  readonly leastRights?: boolean
+}
+
+const NO_PROOF: RedisProof = { username: undefined, passwordFile: undefined, caFile: undefined, serverName: undefined }
+
+export const redisWorld = async (at: string | RedisWorldRequest = sharedRedisUrl ?? ''): Promise<World> => {
+  const { servers, proof, leastRights = false }: RedisWorldRequest = typeof at === 'string' ? { servers: { url: at } } : at
   const clock = new HandClock()
   const sealer = createSealer({ keyring: ephemeralKeyring(clock.now()) })
   const prefix = keyPrefix()
   const keys = redisKeys(prefix, APP)
-  const raw = new Redis(url, { retryStrategy: () => 50 })
-  raw.on('error', () => {})
-  const settings = { url, username: undefined, passwordFile: undefined, caFile: undefined, serverName: undefined, keyPrefix: prefix }
+  const raw = rawClient(servers)
+  const least = leastRights && raw instanceof Redis ? await createLeastUser(raw, prefix) : undefined
+  const settings = { ...servers, ...NO_PROOF, ...proof, ...least?.proof, keyPrefix: prefix }
   let count = 0
   const open: SessionStore[] = []
   const wall: Clock = { now: () => instant(Date.now()), sleep: async () => {} }
@@ -174,16 +185,10 @@ export const redisWorld = async (url: string = sharedRedisUrl ?? ''): Promise<Wo
       count += 1
       const mineClock = request.clock ?? wall
       const redis = { settings, clock: mineClock, log: recorder.log, metrics: recorder.metrics }
-      const connection = connectRedis(redis)
+      const { connection, channel } = openRedis(redis, keys.channel)
       const plain = createRedisRecords({ connection, keys, scripts: request.scripts ?? SCRIPTS })
       const records = request.between ? request.between(plain) : plain
-      const parts = {
-        records,
-        connection,
-        channel: createRedisChannel(redis, keys.channel),
-        sealer: request.sealer ?? sealer,
-        clock: mineClock,
-      }
+      const parts = { records, connection, channel, sealer: request.sealer ?? sealer, clock: mineClock }
       const store = storeOf(parts, recorder, request, `replica-${count}`)
       open.push(store)
       await store.ready()
@@ -193,17 +198,29 @@ export const redisWorld = async (url: string = sharedRedisUrl ?? ''): Promise<Wo
     pass: async (length) => void (await new Promise((resolve) => setTimeout(resolve, length))),
     dump: async () => {
       const parts: string[] = []
-      for await (const names of raw.scanStream({ match: `${prefix}:*`, count: 500 }))
-        for (const name of names as string[]) parts.push(name, JSON.stringify(await valueOf(raw, name)))
+      for (const node of raw instanceof Redis ? [raw] : raw.nodes('master'))
+        for await (const names of node.scanStream({ match: `${prefix}:*`, count: 500 }))
+          for (const name of names as string[]) parts.push(name, JSON.stringify(await valueOf(node, name)))
       return parts.join('\n')
     },
-    raw,
+    raw: raw instanceof Redis ? raw : undefined,
     keys,
     close: async () => {
       await Promise.all(open.map((store) => store.close()))
+      await least?.remove()
       raw.disconnect()
     },
   }
+}
+
+const rawClient = (servers: RedisServers): Redis | Cluster => {
+  if ('cluster' in servers) return new Cluster([...servers.cluster.nodes])
+  const raw =
+    'url' in servers
+      ? new Redis(servers.url, { retryStrategy: () => 50 })
+      : new Redis({ sentinels: [...servers.sentinel.nodes], name: servers.sentinel.name, retryStrategy: () => 50 })
+  raw.on('error', () => {})
+  return raw
 }
 
 export const valueOf = async (raw: Redis, name: string): Promise<unknown> => {

@@ -4,5 +4,7 @@ import { sessionStoreContract } from './session-store.ts'
 import { redisWorld } from './session-store-kit.ts'
 
 describe.skipIf(!sharedRedisUrl)('with Redis', () => {
-  sessionStoreContract('Redis', () => redisWorld())
+  sessionStoreContract('Redis, as a user with the least rights', () =>
+    redisWorld({ servers: { url: sharedRedisUrl ?? '' }, leastRights: true }),
+  )
 })

@@ -7,6 +7,10 @@ declare module 'vitest' {
     redisUrl: string | null
     /** For tests that freeze or restart a Redis of their own (`startRedis`). */
     redisProgram: Program | null
+    /** Ports of the nodes of a Cluster; provided to the contract group only. */
+    redisCluster: readonly number[] | null
+    /** Ports of the sentinels; provided to the contract group only. */
+    redisSentinels: readonly number[] | null
     /** What `launchBrowser` starts; provided to the browser group only. */
     chromium: Program | null
   }

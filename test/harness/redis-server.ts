@@ -32,8 +32,19 @@ export interface RedisRequest {
   readonly args?: readonly string[]
 }
 
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+/** Does not outlive this process, however it ends. */
+export const mortal = (child: ChildProcess): ChildProcess => {
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  return child
+}
+
 const started = async ({ bin, env }: Program, args: readonly string[]): Promise<ChildProcess> => {
-  const child = spawn(bin, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
+  const child = mortal(spawn(bin, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } }))
   let said = ''
   const ready = new Promise<void>((resolve, reject) => {
     const listen = (chunk: Buffer): void => {
@@ -63,8 +74,6 @@ export const startRedisServer = async (program: Program, request: RedisRequest =
   const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no']
   const args = [...place, '--save', '', '--appendonly', 'yes', '--appendfsync', 'everysec', ...(request.args ?? [])]
   let child = await started(program, args)
-  const onExit = (): void => void child.kill('SIGKILL')
-  process.once('exit', onExit)
   return {
     url: `redis://127.0.0.1:${port}`,
     port,
@@ -81,7 +90,6 @@ export const startRedisServer = async (program: Program, request: RedisRequest =
     },
     // SIGKILL also ends a frozen process, and there is nothing left worth an orderly end.
     stop: async () => {
-      process.off('exit', onExit)
       await ended(child, 'SIGKILL')
       if (request.dir === undefined) rmSync(dir, { recursive: true, force: true })
     },

@@ -40,6 +40,10 @@ const attempt = async <T>(what: string, get: () => T | Promise<T>): Promise<T | 
   }
 }
 
+/** A program to start Redis from: installed, or unpacked from packages. */
+export const findProgram = async (): Promise<Program | undefined> =>
+  onPath('redis-server', 'valkey-server') ?? (await attempt('Debian packages', fromPackages))
+
 const own = async (program: Program | undefined): Promise<Found | undefined> => {
   if (!program) return undefined
   const server = await startRedisServer(program, { args: ['--appendonly', 'no'] })
@@ -53,7 +57,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   let found: Found | undefined = given ? { url: given, how: 'TEST_REDIS_URL', stop: async () => {} } : await own(installed)
   found ??= await attempt('testcontainers', fromContainer)
   // Needed beside a given or contained Redis as well: that one is not ours to freeze.
-  const program = installed ?? (await attempt('Debian packages', fromPackages))
+  const program = await findProgram()
   found ??= await attempt('start', () => own(program))
 
   project.provide('redisUrl', found?.url ?? null)
