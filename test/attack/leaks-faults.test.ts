@@ -65,8 +65,8 @@ const FAULTS = (Object.keys(METHODS) as Port[]).flatMap((port) =>
     (SYNC.includes(method) ? ['throws'] : ['throws', 'rejects']).map((how) => [port, method, how] as const),
   ),
 )
-/** Work behind an answer that was right without it. */
-const BEHIND = new Set(['provider.revoke'])
+/** Work behind an answer that is right without it: of which requests. */
+const BEHIND: Readonly<Record<string, RegExp>> = { 'provider.revoke': /./, 'once.claim': /sign-out|way to the provider/ }
 
 /** Puts a method that fails in the place of one; @returns how often it was called, and how to take it back. */
 const broken = (port: Port, method: string, how: string): { readonly calls: () => number; readonly mend: () => void } => {
@@ -106,8 +106,8 @@ describe('a check that fails in an unforeseen way lets nobody in', () => {
           if (fault.calls() === 0) continue
           met.add(`${port}.${method}`)
           const what = `${name}${slow ? ', slowly' : ''}`
-          if (BEHIND.has(`${port}.${method}`)) {
-            expect(got.status, what).toBe(200)
+          if (BEHIND[`${port}.${method}`]?.test(name)) {
+            expect(got.status, what).toBeLessThan(400)
             continue
           }
           expect([500, 503], what).toContain(got.status)
