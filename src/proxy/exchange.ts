@@ -12,7 +12,7 @@ import type { Secret } from '../kernel/secret.ts'
 import type { Instant } from '../kernel/time.ts'
 import type { Connections, OpenStream } from './connections.ts'
 import type { InboundRules, UpstreamHeaders } from './inbound-headers.ts'
-import { inboundHeaders } from './inbound-headers.ts'
+import { inboundHeaders, isEventStream } from './inbound-headers.ts'
 import type { OutboundRules } from './outbound-headers.ts'
 import type { ProblemAnswer } from './upstream-failure.ts'
 import { answerProblem, causeOf, problemDocument, problemOf } from './upstream-failure.ts'
@@ -292,9 +292,6 @@ const endConnection = (socket: Socket): void => void socket.destroy()
 function onDrain(this: Carrier): void {
   this[EXCHANGE]?.drained()
 }
-
-const isEventStream = (type: string | string[] | undefined): boolean =>
-  typeof type === 'string' && /^text\/event-stream\s*(?:;|$)/i.test(type)
 
 const withoutLength = (head: readonly string[]): string[] => {
   const at = head.indexOf('content-length')

@@ -87,6 +87,8 @@ export const inboundHeaders = (headers: UpstreamHeaders, rules: InboundRules, is
   return out
 }
 
+export const isEventStream = (type: string | string[] | undefined): boolean =>
+  typeof type === 'string' && /^text\/event-stream\s*(?:;|$)/i.test(type)
 const HTML = /^\s*(?:text\/html|application\/xhtml\+xml)\s*(?:;|$)/i
 
 const push = (out: string[], name: string, value: string | string[]): void => {
