@@ -1,3 +1,4 @@
+import type { Metrics } from '../domain/metric.ts'
 import type { Session, SessionRef } from '../domain/session.ts'
 import type { Saved, SessionStore } from '../domain/session-store.ts'
 import { backoff } from '../kernel/backoff.ts'
@@ -11,6 +12,7 @@ interface Deps {
   readonly store: Pick<SessionStore, 'save'>
   readonly clock: Clock
   readonly log: Log
+  readonly metrics: Metrics
   readonly behind: (work: Promise<unknown>) => void
 }
 
@@ -42,8 +44,12 @@ export class PendingSaves {
       return first
     }
     // Registered before anybody else can run: the old refresh token must not be sent while the new one is on its way to the store.
-    const retried = this.#retry(session, change, onAbsent).finally(() => this.#pending.delete(session.ref))
+    const retried = this.#retry(session, change, onAbsent).finally(() => {
+      this.#pending.delete(session.ref)
+      this.#tell()
+    })
     this.#pending.set(session.ref, retried)
+    this.#tell()
     this.#deps.behind(retried)
     return this.#within(retried, waitMs, first)
   }
@@ -63,6 +69,10 @@ export class PendingSaves {
 
   has(ref: SessionRef): boolean {
     return this.#pending.has(ref)
+  }
+
+  #tell(): void {
+    this.#deps.metrics.gauge('sallyport_broker_pending_saves', this.#pending.size, {})
   }
 
   async #retry(session: Session, change: Change, onAbsent: () => void): Promise<Saved> {

@@ -1,3 +1,4 @@
+import type { Metrics } from '../domain/metric.ts'
 import type { EndReason, SessionRef } from '../domain/session.ts'
 
 const PENDING_MAX = 10_000
@@ -9,19 +10,25 @@ const PENDING_MAX = 10_000
 export class PendingEnds {
   readonly #pending = new Map<SessionRef, EndReason>()
   readonly #end: (ref: SessionRef, reason: EndReason) => Promise<unknown>
+  readonly #metrics: Metrics
   #retrying: Promise<void> | undefined
 
-  constructor(end: (ref: SessionRef, reason: EndReason) => Promise<unknown>) {
+  constructor(end: (ref: SessionRef, reason: EndReason) => Promise<unknown>, metrics: Metrics) {
     this.#end = end
+    this.#metrics = metrics
   }
   add(ref: SessionRef, reason: EndReason): void {
     if (this.#pending.has(ref)) return
     const [oldest] = this.#pending.keys()
-    if (this.#pending.size >= PENDING_MAX && oldest !== undefined) this.#pending.delete(oldest)
+    if (this.#pending.size >= PENDING_MAX && oldest !== undefined) {
+      this.#pending.delete(oldest)
+      this.#metrics.count('sallyport_session_ends_dropped_total', {})
+    }
     this.#pending.set(ref, reason)
+    this.#tell()
   }
   delete(ref: SessionRef): void {
-    this.#pending.delete(ref)
+    if (this.#pending.delete(ref)) this.#tell()
   }
   /** In order; one that fails again stays, and the rest waits for the next time. Whoever asks while it runs waits for this run. */
   retry(): Promise<void> {
@@ -35,5 +42,8 @@ export class PendingEnds {
   }
   get size(): number {
     return this.#pending.size
+  }
+  #tell(): void {
+    this.#metrics.gauge('sallyport_session_pending_ends', this.#pending.size, {})
   }
 }

@@ -7,6 +7,7 @@ import type { SessionStore } from '../domain/session-store.ts'
 import type { Log } from '../kernel/ports.ts'
 import type { Clock, Instant, Millis } from '../kernel/time.ts'
 import { createSession } from './create-session.ts'
+import { EndedAgain } from './ended-again.ts'
 import { PendingEnds } from './pending-ends.ts'
 import { Held } from './held.ts'
 import { cookieParts } from './id.ts'
@@ -97,7 +98,8 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
       else l1.drop(ref)
     },
   })
-  const pending = new PendingEnds((ref, reason) => end(ref, reason))
+  const pending = new PendingEnds((ref, reason) => end(ref, reason), metrics)
+  const endedAgain = new EndedAgain({ ...deps, remembered: () => l1.endedRefs() })
 
   const endRecord = async (ref: SessionRef, reason: EndReason, onlyRtGen?: number, opened?: Session): Promise<EndedRecord> => {
     // An end without a condition is final whatever the store says: this replica serves the session no more from here on.
@@ -148,6 +150,7 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
       resolve()
       modes.tell()
       void pending.retry()
+      void endedAgain.run()
     })
   })
   // A store can refuse writes while its connection stands (MISCONF, NOREPLICAS, OOM, a right taken away): nothing comes back then that would tell us.

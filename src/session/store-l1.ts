@@ -134,6 +134,10 @@ export class L1 {
   endedBecause(ref: SessionRef): EndReason | undefined {
     return this.#ended.get(ref)
   }
+  /** All ends that are remembered, newest first. */
+  endedRefs(): Iterable<[SessionRef, EndReason]> {
+    return this.#ended.entries()
+  }
 
   all(): readonly L1Entry[] {
     return [...this.#entries.values()]

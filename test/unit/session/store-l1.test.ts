@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import type { Metrics } from '../../../src/domain/metric.ts'
 import type { Session, SessionRef } from '../../../src/domain/session.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import { instant, millis } from '../../../src/kernel/time.ts'
@@ -98,29 +99,45 @@ it('drops by ref what it holds by digest, also after others were pushed out', ()
   expect([l1.get('d-b', T), l1.get('d-c', T)?.session.ref]).toEqual([undefined, 'c'])
 })
 
+/** What an operator would see. */
+const gauges = () => {
+  const seen = new Map<string, number>()
+  const metrics: Metrics = {
+    count: (name) => void seen.set(name, (seen.get(name) ?? 0) + 1),
+    gauge: (name, value) => void seen.set(name, value),
+    observe: () => {},
+  }
+  return { seen, metrics }
+}
+
 it('tries ends again in order, stops at the first that fails, and keeps that one', async () => {
   const tried: string[] = []
   let away = true
+  const { seen, metrics } = gauges()
   const pending: PendingEnds = new PendingEnds(async (name, reason) => {
     tried.push(`${name} ${reason}`)
     if (away) return 'unavailable'
     pending.delete(name)
     return 'ended'
-  })
+  }, metrics)
   pending.add(ref('a'), 'user')
   pending.add(ref('b'), 'admin')
   pending.add(ref('a'), 'idle')
   await pending.retry()
   expect(tried).toEqual(['a user'])
+  expect(seen.get('sallyport_session_pending_ends')).toBe(2)
   away = false
   await pending.retry()
   expect(tried).toEqual(['a user', 'a user', 'b admin'])
   expect(pending.size).toBe(0)
+  expect(seen.get('sallyport_session_pending_ends')).toBe(0)
 })
-it('remembers a bounded number of ends that are still to be stored', () => {
-  const pending = new PendingEnds(async () => 'unavailable')
+it('remembers a bounded number of ends that are still to be stored, and counts those it gives up', () => {
+  const { seen, metrics } = gauges()
+  const pending = new PendingEnds(async () => 'unavailable', metrics)
   for (let i = 0; i < 10_050; i += 1) pending.add(ref(`r${i}`), 'user')
   expect(pending.size).toBe(10_000)
+  expect(seen.get('sallyport_session_ends_dropped_total')).toBe(50)
 })
 
 it('sweeps out what has ended, so that memory follows what lives', () => {
