@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process'
 import type { TestProject } from 'vitest/node'
-import { libraryDirs, onPath, type Program, unpackDebs } from './debs.ts'
+import type { Program } from './debs.ts'
 import './provided.ts'
+import { findRedis, installedRedis } from './redis-program.ts'
 import { startRedisServer } from './redis-server.ts'
 
 interface Found {
@@ -12,14 +12,6 @@ interface Found {
 
 const say = (line: string): void => void process.stdout.write(`[redis] ${line}\n`)
 const reason = (error: unknown): string => (error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'unknown')
-
-/** `redis-server` is a symlink into redis-tools: both are named. Throws when the unpacked program does not run here. */
-const fromPackages = (): Program => {
-  const root = unpackDebs({ name: 'redis-1', packages: ['redis-server', 'redis-tools'] })
-  const program = { bin: `${root}/usr/bin/redis-server`, env: { LD_LIBRARY_PATH: libraryDirs(root).join(':') }, how: 'Debian packages' }
-  execFileSync(program.bin, ['--version'], { env: { ...process.env, ...program.env }, stdio: 'ignore', timeout: 10_000 })
-  return program
-}
 
 /** Kept thin and not proven where there is no container runtime; its probe then fails within milliseconds. */
 const fromContainer = async (): Promise<Found | undefined> => {
@@ -40,9 +32,8 @@ const attempt = async <T>(what: string, get: () => T | Promise<T>): Promise<T | 
   }
 }
 
-/** A program to start Redis from: installed, or unpacked from packages. */
-export const findProgram = async (): Promise<Program | undefined> =>
-  onPath('redis-server', 'valkey-server') ?? (await attempt('Debian packages', fromPackages))
+/** As `findRedis`, and where there is none the reason is said and the tests that need one are skipped. */
+export const findProgram = (): Promise<Program | undefined> => attempt('Redis', findRedis)
 
 const own = async (program: Program | undefined): Promise<Found | undefined> => {
   if (!program) return undefined
@@ -53,7 +44,7 @@ const own = async (program: Program | undefined): Promise<Found | undefined> => 
 /** Vitest global set-up: a Redis to test against, from the first source that has one, and the program for tests that need their own. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env['TEST_REDIS_URL']
-  const installed = onPath('redis-server', 'valkey-server')
+  const installed = installedRedis()
   let found: Found | undefined = given ? { url: given, how: 'TEST_REDIS_URL', stop: async () => {} } : await own(installed)
   found ??= await attempt('testcontainers', fromContainer)
   // Needed beside a given or contained Redis as well: that one is not ours to freeze.
