@@ -8,12 +8,15 @@ import { createLoginRate } from '../edge/guard-rate.ts'
 import { proxiedProblem } from '../edge/proxied-problem.ts'
 import { createPublicServer } from '../edge/server.ts'
 import { endStreamsWithSessions } from '../edge/session-streams.ts'
+import { backchannelLogout } from '../flows/backchannel-logout.ts'
 import { createBackground } from '../flows/background.ts'
 import { callback } from '../flows/callback.ts'
+import { createUnknownLimit, frontchannelLogout } from '../flows/frontchannel-logout.ts'
 import { createLogoutContinue } from '../flows/logout-continue.ts'
 import { logout } from '../flows/logout.ts'
 import { resumeLogin } from '../flows/login-resume.ts'
 import { login } from '../flows/login.ts'
+import { createRevocations, revokeWithSessions } from '../flows/revocations.ts'
 import { StartError } from '../kernel/start-error.ts'
 import type { Clock } from '../kernel/time.ts'
 import { createAttempts } from '../login/attempts.ts'
@@ -65,6 +68,9 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   const rate = createLoginRate({ ...settings.login.rate, clock, log })
   const loginDeps = { ...shared, returnTo: toPath, scopes, rate }
   const continuation = createLogoutContinue({ app: APP, once, sealer })
+  const revocations = createRevocations({ provider, once, audit, metrics, clock })
+  const { backchannel, frontchannel, requireType } = settings.providers.default.logout
+  const notices = { provider, store, once, audit, metrics, clock, requireType, unknown: createUnknownLimit() }
 
   // 2. Proxy. Asking for every pool now reads the CA files: a missing one is found at the start.
   const pools = agents()
@@ -85,7 +91,8 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   })
   const frontend = await frontendOf(settings)
   for (const route of [...routes, ...(frontend.kind === 'upstream' ? [frontend.route] : [])]) pools.poolFor(route)
-  const unsubscribe = endStreamsWithSessions(store, open)
+  // What follows an end, whoever brings it about.
+  const following = [endStreamsWithSessions(store, open, clock), revokeWithSessions(store, revocations)]
 
   // 3. The listener.
   const waiting = { count: 0 }
@@ -100,7 +107,13 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
       returnTo: toPath,
       setCookie: jar.set,
     },
-    logout: { logout: (request) => logout({ ...shared, continuation }, request), continuation },
+    logout: { logout: (request) => logout({ ...shared, revocations, continuation }, request), continuation },
+    providerLogout: {
+      backchannel: backchannel ? (token, visitor) => backchannelLogout(notices, token, visitor) : undefined,
+      frontchannel: frontchannel ? (query, visitor) => frontchannelLogout(notices, query, visitor) : undefined,
+      frontchannelOrigins: provider.logoutOrigins,
+      store,
+    },
     session: { store, broker, view: { idleTimeout: session.idleTimeoutMs, recheck: session.recheckMs, claims: session.claims } },
     proxy: {
       table: routeTable(routes, [basePath, '/.well-known/sallyport']),
@@ -109,11 +122,12 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
       broker,
       forwarder,
       waiting,
+      idleTimeout: session.idleTimeoutMs,
     },
     frontend: { frontend, requireSignIn: settings.frontend?.requireSignIn ?? [], store, forwarder },
     tls: settings.listen.tls && tlsPair(settings.listen.tls),
   })
-  return { app, open, forwarder, waiting, pools, background, unsubscribe }
+  return { app, open, forwarder, waiting, pools, background, revocations, unsubscribe: () => following.forEach((stop) => stop()) }
 }
 
 const REJECTION_HINT = 'compare token.audience and token.scopes of the route with what the API validates'

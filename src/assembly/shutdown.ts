@@ -42,7 +42,8 @@ export const shutDown = async ({ telemetry, rooms, edge, ops, admin, drain }: Ru
   await closed
 
   const most = millis(Math.max(left(), WORK_BEHIND_MS))
-  const [allSaved] = await Promise.all([rooms.broker.drain(most), edge.background.drain(most)])
+  const [allSaved, unrevoked] = await Promise.all([rooms.broker.drain(most), edge.revocations.drain(most), edge.background.drain(most)])
+  if (unrevoked > 0) log.warn({ count: unrevoked }, 'refresh tokens of ended sessions stay valid at the provider until their own end')
   if (!allSaved) log.error({ hint: 'their sessions need a new sign-in' }, 'refreshed tokens could not be stored before the end')
   edge.unsubscribe()
   edge.forwarder.close()

@@ -123,13 +123,18 @@ export const explanationOf = ({ settings, origins }: Pick<Extract<Loaded, { kind
       : frontend.kind === 'dir'
         ? { kind: 'dir', dir: frontend.dir, require_sign_in: frontend.requireSignIn }
         : { kind: 'upstream', upstream: frontend.upstream.origin, require_sign_in: frontend.requireSignIn },
-    endpoints: Object.entries(ENDPOINTS).map(([key, path]) => ({ name: endpointName(key), path: basePath + path })),
+    endpoints: Object.entries(ENDPOINTS)
+      .filter(([key]) => isServed(key, provider.logout))
+      .map(([key, path]) => ({ name: endpointName(key), path: basePath + path })),
     headers: {
       request: { removed: [...DROPPED].toSorted(), removed_beginning: DROPPED_FAMILIES.toSorted() },
       response: { removed: DROPPED_ANSWERS.toSorted(), removed_beginning: DROPPED_ANSWER_FAMILIES.toSorted() },
     },
   }
 }
+
+const isServed = (key: string, { backchannel, frontchannel }: Settings['providers']['default']['logout']): boolean =>
+  key === 'logoutBackchannel' ? backchannel : key === 'logoutFrontchannel' ? frontchannel : true
 
 const endpointName = (key: string): string => key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 

@@ -55,6 +55,11 @@ const buildProvider = (provider: Parsed['provider'], dir: string): ProviderSetti
   target: provider.target,
   rotation: provider.rotation,
   par: provider.par,
+  logout: {
+    backchannel: provider.logout.backchannel,
+    frontchannel: provider.logout.frontchannel ?? provider.profile === 'entra',
+    requireType: provider.logout.require_type,
+  },
   caFile: optionalPath(dir, provider.ca_file),
   timeoutMs: millis(provider.timeout),
   insecureAllowHttpIssuer: provider.insecure_allow_http,

@@ -67,6 +67,22 @@ export const providerSettings = z.strictObject({
   par: setting(z.enum(['auto', 'on', 'off']).prefault('auto'), {
     doc: 'Pushed authorization requests (RFC 9126), so that the browser carries none of the request: where the provider announces them, always, or only where it takes no other.',
   }),
+  logout: setting(
+    z
+      .strictObject({
+        backchannel: setting(flag().prefault(true), {
+          doc: 'Back-channel logout: the provider posts a signed logout token to `/bff/logout/backchannel`. Register that address there.',
+        }),
+        frontchannel: setting(flag().optional(), {
+          doc: 'Front-channel logout: the provider’s sign-out page frames `/bff/logout/frontchannel`. On with `profile: entra`, which has nothing else, otherwise off.',
+        }),
+        require_type: setting(flag().prefault(false), {
+          doc: 'Takes only logout tokens of `typ: logout+jwt`. Many providers still send `JWT` or none.',
+        }),
+      })
+      .prefault({}),
+    { doc: 'Sign-outs that happen at the provider and end sessions here.' },
+  ),
   ca_file: setting(filePath().optional(), { doc: 'PEM bundle to verify the provider with, instead of the system’s.' }),
   timeout: setting(duration(100, 60_000).prefault('5s'), { doc: 'The longest one call to the provider may take.' }),
   insecure_allow_http: setting(flag().prefault(false), { doc: 'Allows an http issuer on loopback, for development.' }),

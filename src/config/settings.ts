@@ -47,6 +47,7 @@ export interface ProviderSettings {
   readonly target: 'resource' | 'audience' | 'scope' | undefined
   readonly rotation: 'none' | 'tolerant' | 'strict' | undefined
   readonly par: 'auto' | 'on' | 'off'
+  readonly logout: { readonly backchannel: boolean; readonly frontchannel: boolean; readonly requireType: boolean }
   readonly caFile: string | undefined
   readonly timeoutMs: Millis
   /** Only ever true with a loopback issuer. */

@@ -11,5 +11,7 @@ export const ENDPOINTS = {
   logoutContinue: '/logout/continue',
   logoutLocal: '/logout/local',
   logoutCallback: '/logout/callback',
+  logoutBackchannel: '/logout/backchannel',
+  logoutFrontchannel: '/logout/frontchannel',
 } as const
 export const DEFAULT_BASE_PATH = '/bff'

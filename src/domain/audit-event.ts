@@ -28,6 +28,12 @@ export type AuditEvent = AuditWho &
     /** Not one per refusal: the first of an address in a minute, and the first in a minute where the limit is everybody's. */
     | { readonly event: 'sign-in.limited'; readonly limit: 'address' | 'global' }
     | { readonly event: 'session.ended'; readonly reason: EndReason; readonly stored: boolean }
+    /** A logout token was valid: `ended` sessions lived until now. `by`: what it named. */
+    | { readonly event: 'backchannel-logout.received'; readonly by: 'provider-session' | 'subject'; readonly ended: number }
+    | { readonly event: 'backchannel-logout.rejected'; readonly check: string }
+    /** Only where it ended something: whoever frames the endpoint can invent names. */
+    | { readonly event: 'frontchannel-logout.received'; readonly ended: number }
+    | { readonly event: 'frontchannel-logout.rejected'; readonly check: 'form' | 'issuer' | 'provider-session' }
     | { readonly event: 'session.refreshed'; readonly audience?: string | undefined }
     | {
         readonly event: 'token.issued'

@@ -82,6 +82,21 @@ export const METRICS = {
   sallyport_broker_upstream_rejections_total: { kind: 'counter', help: 'Upstream answers 401 to a token of ours.', labels: ['route'] },
   sallyport_proxy_in_flight_requests: { kind: 'gauge', help: 'Proxied requests under way.', labels: [] },
   sallyport_proxy_open_streams: { kind: 'gauge', help: 'Open streams that end with their session.', labels: [] },
+  sallyport_logout_notices_total: {
+    kind: 'counter',
+    help: 'Logouts told by the provider, by channel (back, front) and outcome: ended (also where there was nothing to end), refused, unavailable.',
+    labels: ['channel', 'outcome'],
+  },
+  sallyport_session_revocations_total: {
+    kind: 'counter',
+    help: 'Refresh tokens of ended sessions: revoked, unsupported (the provider has no such endpoint), unavailable (given up).',
+    labels: ['outcome'],
+  },
+  sallyport_session_revocations_pending: {
+    kind: 'gauge',
+    help: 'Refresh tokens of ended sessions that the provider has not been told of yet; tried again while this replica lives.',
+    labels: [],
+  },
   sallyport_guard_csrf_refusals_total: { kind: 'counter', help: 'Requests refused by the CSRF guard.', labels: ['code'] },
   sallyport_guard_rate_refusals_total: {
     kind: 'counter',

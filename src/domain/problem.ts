@@ -131,6 +131,16 @@ export const PROBLEMS = {
     fix: 'Nothing to do.',
     operator: 'The store could not be reached; the end of the session is retried.',
   },
+  'logout.token-invalid': {
+    status: 400,
+    title: 'The logout token is not valid.',
+    fix: 'Send one `logout_token` in a form, signed by the configured provider for this client, at most two minutes old and never sent before.',
+  },
+  'logout.request-invalid': {
+    status: 400,
+    title: 'The sign-out request names no session of this provider.',
+    fix: 'Send `iss` and `sid` as the provider issued them; `provider.profile: entra` sends `sid` alone.',
+  },
   'policy.denied': { status: 403, title: 'You may not do this.', fix: 'Ask for access; signing in again does not help.' },
   'policy.groups-overage': {
     status: 403,

@@ -124,6 +124,8 @@ export interface Provider {
   }): Promise<Secret<'logout-url'> | undefined>
   /** @param rules requireType: only `typ: logout+jwt` will do */
   readLogoutToken(token: Secret<'logout-token'>, rules: { readonly requireType: boolean }): Promise<LogoutTokenRead>
+  /** As sessions of today are indexed by; undefined while discovery is away and nothing is held. */
+  issuer(): Promise<string | undefined>
   /** Who may frame the front-channel logout endpoint: origins of the provider's own pages, as far as known now. No I/O. */
   logoutOrigins(): readonly string[]
   /** The longest a token request may take, for the spending mark. */

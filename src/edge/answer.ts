@@ -15,8 +15,11 @@ export interface Answer {
 export const hashSource = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 
 /** Nothing loads, nothing frames it, nothing is posted from it. Never `sandbox`: Chromium then treats the next navigation as cross-site. */
-export const csp = (...extra: readonly string[]): string =>
-  ["default-src 'none'", ...extra, "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"].join('; ')
+export const csp = (...extra: readonly string[]): string => framedBy(["'none'"], ...extra)
+
+/** As `csp`, but for who may frame it. @param ancestors CSP sources */
+export const framedBy = (ancestors: readonly string[], ...extra: readonly string[]): string =>
+  ["default-src 'none'", ...extra, "base-uri 'none'", "form-action 'none'", `frame-ancestors ${ancestors.join(' ')}`].join('; ')
 
 /** On every answer the gateway makes itself (security.md 91–96); `no-store` because each of them depends on the session or sets a cookie. */
 export const ownHeaders = (https: boolean, policy: string = csp()): Record<string, string> => ({

@@ -21,11 +21,15 @@ export interface Call {
   /** Value of the session cookie as presented. */
   readonly sessionCookie: string | undefined
   readonly visitor: Visitor
+  /** What was posted as a form; undefined: something else, or an endpoint that takes none. */
+  readonly form: URLSearchParams | undefined
   /** A page was asked for, not data. */
   readonly isNavigation: boolean
   /** For the access line. */
   note(ref: SessionRef): void
   problem(code: ProblemCode, extras?: ProblemExtras): Answer
+  /** Counts and logs one whose answer has a form of its own. */
+  noteProblem(code: ProblemCode): void
 }
 
 export interface EndpointMethod {
@@ -101,6 +105,7 @@ const serve = async (context: EdgeContext, endpoint: Endpoint, request: FastifyR
     cookieHeader: request.headers.cookie,
     sessionCookie: context.cookies.read(request.headers.cookie),
     visitor: visitorOf(context, request),
+    form: typeof request.body === 'string' ? new URLSearchParams(request.body) : undefined,
     isNavigation: isNavigation(request.headers),
     note: (used) => {
       ref = used
@@ -109,6 +114,7 @@ const serve = async (context: EdgeContext, endpoint: Endpoint, request: FastifyR
       noteProblem(context, request, code)
       return problemAnswer(context.problems, code, problemContext(request), extras)
     },
+    noteProblem: (code) => noteProblem(context, request, code),
   }
   return sendAnswer(reply, await method.run(call))
 }

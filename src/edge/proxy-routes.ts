@@ -12,6 +12,8 @@ import { canonicalPath } from '../policy/canonical-path.ts'
 import type { Decision } from '../policy/decide.ts'
 import type { RouteTable } from '../policy/route-table.ts'
 import type { Forwarder } from '../proxy/forwarder.ts'
+import type { Instant, Millis } from '../kernel/time.ts'
+import { after } from '../kernel/time.ts'
 import type { EdgeContext } from './edge-context.ts'
 import { noteCsrf, sendProblem, visitorOf, watch } from './edge-context.ts'
 import { csrfFacts, csrfRefusal, isPreflight } from './guard-csrf.ts'
@@ -26,6 +28,8 @@ export interface ProxyRoutesDeps {
   readonly forwarder: Pick<Forwarder, 'forward'>
   /** Counts the requests that wait for their session or token, which the forwarder does not know yet: a drain must not forget them. */
   readonly waiting?: { count: number }
+  /** `session.idle_timeout`; without it streams outlive an idle end. */
+  readonly idleTimeout?: Millis
 }
 
 /** If anyone removes the preHandler, the route fails closed: nothing is ever proxied without our rules. */
@@ -87,7 +91,8 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
 
   const forward = (request: FastifyRequest, reply: FastifyReply, target: CanonicalTarget, from: Arrived, access?: AccessToken): void => {
     reply.hijack()
-    const { session } = from
+    const { session, lastSeenAt } = from
+    const idleEndsAt = lastSeenAt !== undefined && deps.idleTimeout !== undefined ? after(lastSeenAt, deps.idleTimeout) : undefined
     deps.forwarder.forward({
       request: request.raw,
       response: reply.raw,
@@ -96,7 +101,7 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
       query: target.query,
       requestId: request.id,
       token: access?.token,
-      session: session && { ref: session.ref, endsAt: session.card.endsAt },
+      session: session && { ref: session.ref, endsAt: session.card.endsAt, idleEndsAt },
       principal,
       startedAt: from.startedAt,
     })
@@ -155,7 +160,7 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
     if (decidedAgain?.effect === 'refuse') return deny(request, reply, decidedAgain, current)
     store.touch(newest.held, context.clock.now())
     // 5. The browser may have left meanwhile: the forwarder sees that and accounts for it.
-    forward(request, reply, target, { startedAt, session: current }, ready.access)
+    forward(request, reply, target, { startedAt, session: current, lastSeenAt: newest.held.lastSeenAt }, ready.access)
   }
 
   return (request, reply) => {
@@ -193,7 +198,7 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
       const ready = peekToken(held)
       if (ready) {
         store.touch(held, now)
-        return forward(request, reply, target, { startedAt, session: held.session }, ready.access)
+        return forward(request, reply, target, { startedAt, session: held.session, lastSeenAt: held.lastSeenAt }, ready.access)
       }
     }
     waiting.count += 1
@@ -213,6 +218,8 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
 interface Arrived {
   readonly startedAt: number
   readonly session: Session | undefined
+  /** After this request's touch. */
+  readonly lastSeenAt?: Instant
 }
 interface Ready {
   readonly access: AccessToken | undefined

@@ -14,8 +14,11 @@ import type { LoginRoutesDeps } from './login-routes.ts'
 import { loginEndpoints } from './login-routes.ts'
 import type { LogoutRoutesDeps } from './logout-routes.ts'
 import { logoutEndpoints } from './logout-routes.ts'
+import type { ProviderLogoutDeps } from './provider-logout-routes.ts'
+import { providerLogoutEndpoints } from './provider-logout-routes.ts'
 import type { ProxyRoutesDeps } from './proxy-routes.ts'
 import { registerProxyRoutes } from './proxy-routes.ts'
+import { FORM, formParser } from './read-form.ts'
 import { codeOf } from './render-problem.ts'
 import { requestIdOf } from './request-id.ts'
 import type { SessionRoutesDeps } from './session-routes.ts'
@@ -27,6 +30,7 @@ export interface PublicServerDeps {
   readonly context: EdgeContext
   readonly login: LoginRoutesDeps
   readonly logout: LogoutRoutesDeps
+  readonly providerLogout: ProviderLogoutDeps
   readonly session: SessionRoutesDeps
   readonly proxy: ProxyRoutesDeps
   readonly frontend: FrontendRoutesDeps
@@ -34,12 +38,15 @@ export interface PublicServerDeps {
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined
   /** The longest a whole request may take to arrive; Fastify's own default is for ever. */
   readonly requestTimeoutMs?: number
+  /** The same for the body of an own endpoint's form. */
+  readonly formTimeoutMs?: number
 }
 
 const HEADER_BYTES_MAX = 32 * 1024
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 300_000
-/** The few forms that own endpoints take carry nothing. */
+const FORM_TIMEOUT_MS = 10_000
+/** The few forms that own endpoints take carry nothing, or one logout token. */
 const OWN_BODY_BYTES_MAX = 16 * 1024
 
 /** The outer door. Listens when the caller says so; `close()` drains. */
@@ -92,6 +99,8 @@ export const createPublicServer = async (deps: PublicServerDeps): Promise<Fastif
       context.log.error({ requestId: request.id, code, cause: error instanceof Error ? error.name : 'unknown' }, 'request failed')
     // Fastify refuses some bodies before any handler of ours has seen the request.
     watch(context, request, reply, { route: 'guard' })
+    // The rest of the body is not waited for.
+    if (code === 'request.timeout' || code === 'request.body-too-large') reply.header('connection', 'close')
     sendProblem(context, request, reply, code, { retryAfterSeconds })
   })
   app.setNotFoundHandler((request, reply) => {
@@ -102,13 +111,15 @@ export const createPublicServer = async (deps: PublicServerDeps): Promise<Fastif
   // It writes cookies only. Reading them is ours: of two with one name it takes the first, and for us that is no session.
   await app.register(fastifyCookie, { hook: false })
 
-  // Bodies of own endpoints are read, bounded, and ignored; the proxy's registration replaces these with a parser that leaves the stream alone.
+  // Bodies of own endpoints are read, bounded, and ignored unless they are forms; the proxy's registration replaces these with a parser that leaves the stream alone.
   app.removeAllContentTypeParsers()
   await app.register(async (own) => {
     own.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => done(null))
+    own.addContentTypeParser(FORM, formParser(OWN_BODY_BYTES_MAX, deps.formTimeoutMs ?? FORM_TIMEOUT_MS))
     registerEndpoints(own, context, [
       ...loginEndpoints(context, deps.login),
       ...logoutEndpoints(context, deps.logout),
+      ...providerLogoutEndpoints(context, deps.providerLogout),
       ...sessionEndpoints(context, deps.session),
     ])
     // Whatever else lies under these is ours as well: never proxied, never the frontend's.

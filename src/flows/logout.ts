@@ -4,19 +4,19 @@ import type { SessionStore } from '../domain/session-store.ts'
 import type { Session } from '../domain/session.ts'
 import type { Clock } from '../kernel/time.ts'
 import { millis } from '../kernel/time.ts'
-import type { Background } from './background.ts'
 import { endSession } from './end-sessions.ts'
 import type { LogoutContinue } from './logout-continue.ts'
+import type { Revocations } from './revocations.ts'
 import type { Visitor } from './visitor.ts'
 
 /** A provider that is slow to describe itself must not hold up a sign-out. */
 const PROVIDER_PATIENCE = millis(800)
 
 export interface LogoutDeps {
-  readonly provider: Pick<Provider, 'name' | 'revoke' | 'endSessionUrl'>
+  readonly provider: Pick<Provider, 'name' | 'endSessionUrl'>
   readonly store: Pick<SessionStore, 'peek' | 'open' | 'refOf' | 'end'>
   readonly continuation: Pick<LogoutContinue, 'put'>
-  readonly background: Background
+  readonly revocations: Pick<Revocations, 'add'>
   readonly audit: AuditSink
   readonly clock: Clock
 }
@@ -52,9 +52,10 @@ export const logout = async (deps: LogoutDeps, request: LogoutRequest): Promise<
     tenant: opened.session?.card.tenant,
   }
 
-  // 2. End. From here on no replica serves it; a refresh that is under way finds the record gone and revokes what it got.
+  // 2. End. From here on no replica serves it; a refresh that is under way finds the record gone and revokes what it got. The revocation goes its own way:
+  // the provider may be slow or away (RFC 7009), and the session is over either way. Told first, because here it is known whose request it was.
+  if (opened.session) deps.revocations.add(opened.session, request.reason, who)
   const ended = await endSession(deps, ref, request.reason, who)
-  if (opened.session) revokeLater(deps, opened.session, who)
   if (ended === 'unavailable') return { kind: 'pending' }
 
   // 3. The way to the provider, for one use.
@@ -77,13 +78,4 @@ const openForLogout = async (
   // The store is away, or the record is sealed with a key we do not have yet: a sign-out still has to count.
   if (opened.kind === 'unavailable' || opened.kind === 'key-unknown') return { kind: 'here', session: undefined }
   return { kind: 'gone' }
-}
-
-/** RFC 7009, after the answer: the provider may be slow or away, and the session is over either way. */
-const revokeLater = (deps: LogoutDeps, session: Session, who: AuditWho): void => {
-  const { refreshToken } = session.grant
-  if (!refreshToken) return
-  deps.background.run(async () => {
-    deps.audit.record({ ...who, sessionRef: session.ref, event: 'token.revoked', outcome: await deps.provider.revoke(refreshToken) })
-  })
 }

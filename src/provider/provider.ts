@@ -125,6 +125,10 @@ export const createProvider = (deps: ProviderDeps): Provider & { close(): Promis
       return found.kind === 'found' ? endSessionUrl(found.metadata, room.client, hint) : undefined
     },
     readLogoutToken: (token, { requireType }) => readLogoutToken(room, token, requireType),
+    issuer: async () => {
+      const found = await room.discovery.get()
+      return found.kind === 'found' ? found.metadata.issuer : undefined
+    },
     logoutOrigins: () => logoutOrigins(deps.issuer, room.discovery.held()?.endSessionEndpoint),
     close: async () => {
       await own?.destroy()

@@ -29,7 +29,8 @@ export interface Forwarding {
   readonly query: string
   readonly requestId: string
   readonly token: Secret<'access-token'> | undefined
-  readonly session: { readonly ref: SessionRef; readonly endsAt: Instant } | undefined
+  /** `idleEndsAt`: unless it is used again. */
+  readonly session: { readonly ref: SessionRef; readonly endsAt: Instant; readonly idleEndsAt?: Instant | undefined } | undefined
   readonly principal: 'user' | 'app' | 'none'
   /** An HTML answer is kept by nobody, the browser's back/forward cache included. */
   readonly keepsNoPages?: boolean
@@ -263,7 +264,7 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
   /** From here on the answer ends when its session does. False: the session ended while the upstream thought. */
   #becomeStream(): boolean {
     const { session } = this.#forwarding
-    this.#isOpenStream = this.#deps.connections.add(session?.ref, session?.endsAt, this)
+    this.#isOpenStream = this.#deps.connections.add(session?.ref, session?.endsAt, this, session?.idleEndsAt)
     if (!this.#isOpenStream) this.cut()
     return this.#isOpenStream
   }

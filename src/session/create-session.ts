@@ -48,7 +48,11 @@ export const createSession = async (parts: StoreParts, draft: SessionDraft): Pro
     void parts.end(ref, 'login-raced')
     return { kind: 'unavailable' }
   }
-  if (created === 'taken') return endedMeanwhile(parts, session)
+  if (created === 'taken') {
+    // There was never a record whose end would clean them.
+    await Promise.all(indexes.map((index) => records.dropFromIndex(index, ref)))
+    return endedMeanwhile(parts, session)
+  }
 
   // 4. The tombstones last: a logout that came before 2 has left one.
   const [bySession, bySubject, byOperator] = await Promise.all([

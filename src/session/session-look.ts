@@ -50,6 +50,6 @@ export const sweepExpired = async (parts: StoreParts, now: Instant): Promise<voi
     const looked = await lookAt(parts, entry.session.ref)
     if (looked.kind === 'unavailable') return
     // Used meanwhile, by way of another replica.
-    if (looked.kind === 'alive') entry.seen.at = after(looked.idleEndsAt, millis(-deps.settings.idleTimeoutMs))
+    if (looked.kind === 'alive') entry.seen.at = after(looked.idleEndsAt, millis(0 - deps.settings.idleTimeoutMs))
   }
 }

@@ -29,6 +29,10 @@ export const AUDIT_FIELDS: { readonly [E in EventName]: Readonly<Record<Own<E>, 
   'sign-in.failed': { code: true, check: true, providerCode: true },
   'sign-in.limited': { limit: true },
   'session.ended': { reason: true, stored: true },
+  'backchannel-logout.received': { by: true, ended: true },
+  'backchannel-logout.rejected': { check: true },
+  'frontchannel-logout.received': { ended: true },
+  'frontchannel-logout.rejected': { check: true },
   'session.refreshed': { audience: true },
   'token.issued': { principal: true, grant: true, audience: true },
   'token.failed': { principal: true, grant: true, audience: true, code: true, check: true, providerCode: true },
@@ -41,13 +45,15 @@ export const AUDIT_FIELDS: { readonly [E in EventName]: Readonly<Record<Own<E>, 
   'key.activated': { kid: true },
 }
 
+const COUNTS: ReadonlySet<string> = new Set(['ended'])
+
 /** The line of an event: fields in the order of the lists, nothing else, whatever the object carries besides. */
 export const auditLine = (event: AuditEvent, now: number): string => {
-  const line: Record<string, string | boolean> = { schema: SCHEMA, time: new Date(now).toISOString(), event: event.event }
+  const line: Record<string, string | boolean | number> = { schema: SCHEMA, time: new Date(now).toISOString(), event: event.event }
   for (const name of [...Object.keys(WHO), ...Object.keys(AUDIT_FIELDS[event.event])]) {
     const value: unknown = Reflect.get(event, name)
     if (typeof value === 'string') line[name] = cut(value)
-    else if (typeof value === 'boolean') line[name] = value
+    else if (typeof value === 'boolean' || (typeof value === 'number' && COUNTS.has(name))) line[name] = value
   }
   return `${JSON.stringify(line)}\n`
 }

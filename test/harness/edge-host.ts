@@ -17,12 +17,15 @@ import type { Pages } from '../../src/edge/pages/layout.ts'
 import { proxiedProblem } from '../../src/edge/proxied-problem.ts'
 import { createPublicServer } from '../../src/edge/server.ts'
 import { endStreamsWithSessions } from '../../src/edge/session-streams.ts'
+import { backchannelLogout } from '../../src/flows/backchannel-logout.ts'
 import { createBackground } from '../../src/flows/background.ts'
 import { callback } from '../../src/flows/callback.ts'
+import { createUnknownLimit, frontchannelLogout } from '../../src/flows/frontchannel-logout.ts'
 import { resumeLogin } from '../../src/flows/login-resume.ts'
 import { login } from '../../src/flows/login.ts'
 import { createLogoutContinue } from '../../src/flows/logout-continue.ts'
 import { logout } from '../../src/flows/logout.ts'
+import { createRevocations, revokeWithSessions } from '../../src/flows/revocations.ts'
 import type { AccessEntry, Facts, Log } from '../../src/kernel/ports.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { after, type Clock, instant, minutes, seconds, systemClock } from '../../src/kernel/time.ts'
@@ -289,6 +292,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     endSessionUrl: async ({ idToken }) =>
       Secret.of('logout-url', `https://login.example.com/logout?id_token_hint=${idToken?.reveal() ?? ''}`),
     readLogoutToken: async () => ({ kind: 'unavailable', retryAfter: seconds(1), cause: 'unused' }),
+    issuer: async () => (broken.provider ? undefined : the.issuer),
     logoutOrigins: () => ['https://login.example.com'],
   }
   const token = { key: the.orders.key, token: Secret.of('access-token', secrets.access), issuedAt: clock.now(), scopes: [] }
@@ -333,6 +337,9 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     rate: createLoginRate({ perAddress: undefined, global: undefined, ...options.loginRate, clock, log }),
   }
   const continuation = createLogoutContinue({ app: 'default', once, sealer })
+  const revocations = createRevocations({ provider, once, audit, metrics, clock })
+  revokeWithSessions(store, revocations)
+  const notices = { ...shared, metrics, requireType: false, unknown: createUnknownLimit() }
   const routes = options.routes?.(upstreamUrl) ?? [
     aRoute(upstreamUrl, { route: { token: { principal: 'user', ask: { ...the.orders, grant: 'refresh' } } } }),
     aRoute(upstreamUrl, {
@@ -381,7 +388,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     problem: proxiedProblem(context.problems),
     onUpstreamUnauthorized: () => {},
   })
-  endStreamsWithSessions(store, open)
+  endStreamsWithSessions(store, open, clock)
   const sources = options.roleSources ?? roleSources('generic', the.clientId)
   const decide = (route: Route) => route.allow && compileAllow(route.allow, sources)
   const app = await createPublicServer({
@@ -394,9 +401,16 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
       returnTo: toPath,
       setCookie: jar.set,
     },
-    logout: { logout: (request) => logout({ ...shared, continuation }, request), continuation },
+    logout: { logout: (request) => logout({ ...shared, revocations, continuation }, request), continuation },
+    providerLogout: {
+      backchannel: (token, visitor) => backchannelLogout(notices, token, visitor),
+      frontchannel: (query, visitor) => frontchannelLogout(notices, query, visitor),
+      frontchannelOrigins: provider.logoutOrigins,
+      store,
+    },
+    formTimeoutMs: 1_000,
     session: { store, broker, view: { idleTimeout: minutes(60), recheck: minutes(60), claims: ['sub', 'name'] } },
-    proxy: { table: routeTable(routes, ['/bff']), decide, store, broker, forwarder },
+    proxy: { table: routeTable(routes, ['/bff']), decide, store, broker, forwarder, idleTimeout: minutes(60) },
     frontend: { frontend: frontendOf(options.frontend, upstreamUrl), requireSignIn: options.requireSignIn ?? [], store, forwarder },
   })
   await app.listen({ host: '127.0.0.1', port })

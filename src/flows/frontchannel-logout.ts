@@ -1,0 +1,96 @@
+import type { AuditSink, AuditWho } from '../domain/audit-event.ts'
+import type { Metrics } from '../domain/metric.ts'
+import type { Provider } from '../domain/provider.ts'
+import type { SessionRef, SessionsOf } from '../domain/session.ts'
+import type { Clock, Instant } from '../kernel/time.ts'
+import type { EndSessionsOfDeps } from './end-sessions.ts'
+import { endSessionsOf } from './end-sessions.ts'
+import type { Query } from './query.ts'
+import type { Visitor } from './visitor.ts'
+
+export interface FrontchannelLogoutDeps extends EndSessionsOfDeps {
+  readonly provider: Pick<Provider, 'name' | 'profile' | 'issuer'>
+  readonly audit: AuditSink
+  readonly metrics: Metrics
+  readonly clock: Pick<Clock, 'now'>
+  readonly unknown: UnknownLimit
+}
+
+export type FrontchannelNotice =
+  /** `refs`: what it concerned; a presented cookie of one of them is cleared. */
+  | { readonly kind: 'done'; readonly refs: readonly SessionRef[] }
+  | { readonly kind: 'invalid' }
+  | { readonly kind: 'unavailable'; readonly code: 'store.unavailable' | 'provider.unavailable' }
+
+const SESSION_CHARS_MAX = 255
+
+/**
+ * GET /bff/logout/frontchannel, in a frame of the provider's sign-out page: OpenID Connect Front-Channel Logout 1.0 §3. No cookie arrives there (Strict, and a
+ * third party), so the session is found by the name the provider gave it. Whoever knows that name can end the session, and nothing else: nothing is
+ * revoked at the provider because of it, or a stranger's frame could.
+ */
+export const frontchannelLogout = async (deps: FrontchannelLogoutDeps, query: Query, visitor: Visitor): Promise<FrontchannelNotice> => {
+  const who: AuditWho = { requestId: visitor.requestId, address: visitor.address, provider: deps.provider.name }
+  const count = (outcome: 'ended' | 'refused' | 'unavailable'): void =>
+    deps.metrics.count('sallyport_logout_notices_total', { channel: 'front', outcome })
+  const refuse = (check: 'form' | 'issuer' | 'provider-session'): FrontchannelNotice => {
+    deps.audit.record({ ...who, event: 'frontchannel-logout.rejected', check })
+    count('refused')
+    return { kind: 'invalid' }
+  }
+  const storeAway = (): FrontchannelNotice => {
+    count('unavailable')
+    return { kind: 'unavailable', code: 'store.unavailable' }
+  }
+
+  // 1. Both must match (§3); Entra sends no `iss`, and has one tenant here.
+  if (query.kind === 'doubled') return refuse('form')
+  const [iss, sid] = [query.get('iss'), query.get('sid')]
+  if (sid === undefined || sid === '' || sid.length > SESSION_CHARS_MAX) return refuse('provider-session')
+  if (iss === undefined && deps.provider.profile.name !== 'entra') return refuse('issuer')
+  const issuer = await deps.provider.issuer()
+  if (issuer === undefined) {
+    count('unavailable')
+    return { kind: 'unavailable', code: 'provider.unavailable' }
+  }
+  if (iss !== undefined && iss !== issuer) return refuse('issuer')
+
+  // 2. Anybody can invent names, and each would leave a tombstone for 15 minutes. Some may: one of them can be of a login that is under way.
+  const whose: SessionsOf = { kind: 'provider-session', issuer, providerSessionId: sid }
+  const there = await deps.store.refsOf(whose)
+  if (there === 'unavailable') return storeAway()
+  const now = deps.clock.now()
+  if (there.length === 0 && !deps.unknown.allows(now)) {
+    count('refused')
+    return { kind: 'done', refs: [] }
+  }
+
+  // 3. End.
+  const ended = await endSessionsOf(deps, whose, { at: now, reason: 'front-channel', who })
+  if (ended.kind === 'unavailable') return storeAway()
+  if (ended.count > 0) deps.audit.record({ ...who, event: 'frontchannel-logout.received', ended: ended.count })
+  count('ended')
+  return { kind: 'done', refs: ended.refs }
+}
+
+export interface UnknownLimit {
+  allows(now: Instant): boolean
+}
+
+/** In one replica, a minute. Ten times the sign-outs of a busy shop; what they leave in the store stays below a megabyte. */
+const UNKNOWN_PER_MINUTE = 600
+const MINUTE_MS = 60_000
+
+export const createUnknownLimit = (perMinute: number = UNKNOWN_PER_MINUTE): UnknownLimit => {
+  let minute = Number.NaN
+  let used = 0
+  return {
+    allows: (now) => {
+      const current = Math.floor(now / MINUTE_MS)
+      if (current !== minute) used = 0
+      minute = current
+      used += 1
+      return used <= perMinute
+    },
+  }
+}

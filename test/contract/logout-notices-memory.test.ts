@@ -1,0 +1,4 @@
+import { logoutNoticesContract } from './logout-notices.ts'
+import { memoryWorld } from './session-store-kit.ts'
+
+logoutNoticesContract('memory', memoryWorld)
