@@ -135,10 +135,20 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
   }
 }
 
-const connectionTo = ({ tls, host, port, database, ...rest }: RedisSettings) => ({
-  ...rest,
-  url: `${tls ? 'rediss' : 'redis'}://${host.includes(':') ? `[${host}]` : host}:${port}/${database}`,
-})
+const connectionTo = ({ servers, tls, ...rest }: RedisSettings) => {
+  switch (servers.kind) {
+    case 'one': {
+      const { host, port, database } = servers
+      return { ...rest, url: `${tls ? 'rediss' : 'redis'}://${host.includes(':') ? `[${host}]` : host}:${port}/${database}` }
+    }
+    case 'sentinel':
+      return { ...rest, sentinel: servers, tls }
+    case 'cluster':
+      return { ...rest, cluster: servers, tls }
+    default:
+      return assertNever(servers)
+  }
+}
 
 const endpointUrl = (settings: Settings, endpoint: 'callback' | 'logoutCallback'): string =>
   `${settings.publicUrl.origin}${settings.basePath}${ENDPOINTS[endpoint]}`

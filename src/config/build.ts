@@ -1,18 +1,11 @@
 import { Secret } from '../kernel/secret.ts'
 import { millis } from '../kernel/time.ts'
+import { buildRedis } from './build-redis.ts'
 import { buildRoute } from './build-routes.ts'
 import { resolvePath } from './reference.ts'
 import type { Parsed } from './schema.ts'
 import type { Rate } from './units.ts'
-import type {
-  ClientAuthSettings,
-  FrontendSettings,
-  PagesSettings,
-  ProviderSettings,
-  RedisSettings,
-  SessionSettings,
-  Settings,
-} from './settings.ts'
+import type { ClientAuthSettings, FrontendSettings, PagesSettings, ProviderSettings, SessionSettings, Settings } from './settings.ts'
 
 /** From the file's words to ours. `dir`: the folder that relative paths start from. Only for what check.ts has passed. */
 export const buildSettings = (parsed: Parsed, dir: string): Settings => {
@@ -87,33 +80,6 @@ const buildSession = (session: Parsed['session'], dir: string): SessionSettings 
       : { kind: 'redis', redis: buildRedis(session.store.redis, dir), graceMs: millis(session.store.grace) },
   l1: { entriesMax: session.l1.entries_max, bytesMax: session.l1.bytes_max },
 })
-
-type RedisInput = Exclude<Parsed['session']['store'], 'memory'>['redis']
-
-const buildRedis = (redis: RedisInput, dir: string): RedisSettings => {
-  const password = redis.password ?? (redis.url.password === '' ? undefined : percentDecoded(redis.url.password))
-  return {
-    host: redis.url.hostname.replace(/^\[|\]$/g, ''),
-    port: redis.url.port === '' ? 6379 : Number(redis.url.port),
-    database: Number(redis.url.pathname.slice(1) || '0'),
-    tls: redis.url.protocol === 'rediss:',
-    username: redis.username ?? (redis.url.username === '' ? undefined : percentDecoded(redis.url.username)),
-    password: password === undefined ? undefined : Secret.of('redis-password', password),
-    passwordFile: optionalPath(dir, redis.password_file),
-    caFile: optionalPath(dir, redis.ca_file),
-    serverName: redis.server_name,
-    keyPrefix: redis.key_prefix,
-  }
-}
-
-/** A `%` that starts no escape stands for itself: passwords come as they are. */
-const percentDecoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
 
 const buildFrontend = (frontend: NonNullable<Parsed['frontend']>, dir: string): FrontendSettings => {
   const requireSignIn = frontend.require_sign_in

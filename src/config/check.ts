@@ -1,3 +1,4 @@
+import { checkRedis } from './check-redis.ts'
 import { checkRoutes, isBelow, WELL_KNOWN } from './check-routes.ts'
 import type { Report } from './report.ts'
 import type { Parsed } from './schema.ts'
@@ -85,11 +86,5 @@ const checkSession = ({ session, public_url }: Parsed, report: Report): void => 
   }
   const { redis } = session.store
   if (session.keys_dir === undefined) report({ code: 'config.keys-dir-absent', path: ['session', 'store', 'redis'], onKey: true })
-  const passwords = [redis.password, redis.password_file, redis.url.password || undefined].filter((value) => value !== undefined)
-  if (passwords.length > 1) report({ code: 'config.redis-password-choice', path: ['session', 'store', 'redis'], onKey: true })
-  for (const name of ['ca_file', 'server_name'] as const)
-    if (redis.url.protocol === 'redis:' && redis[name] !== undefined)
-      report({ code: 'config.tls-unused', path: ['session', 'store', 'redis', name] })
-  if (redis.url.protocol === 'redis:' && !isLoopback(redis.url.hostname))
-    report({ code: 'config.redis-without-tls', path: ['session', 'store', 'redis', 'url'] })
+  checkRedis(redis, report)
 }

@@ -95,6 +95,11 @@ export const CONFIG_CODES = {
     'Sessions in Redis need sealing keys that all replicas share.',
     'Run `sallyport keys rotate --dir DIR` once and set `session.keys_dir: DIR`.',
   ),
+  'config.redis-choice': refused('Redis is reached in exactly one way.', 'Keep one of `url` (one server), `sentinel` and `cluster`.'),
+  'config.redis-certificate-half': refused(
+    'A certificate for Redis needs its key, and a key its certificate.',
+    'Give both of certificate_file and private_key_file, or none.',
+  ),
   'config.redis-password-choice': refused('The Redis password is given more than once.', 'Keep one of url, password and password_file.'),
   'config.redis-without-tls': warned('Redis on another machine is spoken to without TLS.', 'Use `rediss://`.'),
   'config.memory-store': warned(

@@ -1,43 +1,11 @@
 import * as z from 'zod'
-import { bytes, count, duration, filePath, plainText, setting, text } from './setting.ts'
-
-/** Userinfo is taken out by build.ts; whether a literal password may stand here is checked on the source text (check-source.ts). */
-const redisUrl = text<URL>('a URL such as rediss://redis:6379', (value) => {
-  const url = URL.parse(value)
-  if (!url || !/^rediss?:$/.test(url.protocol) || url.hostname === '')
-    return { code: 'config.value-invalid', reason: 'expected a URL such as rediss://redis:6379' }
-  if (!/^\/?\d{0,4}$/.test(url.pathname) || value.includes('?') || value.includes('#'))
-    return { code: 'config.value-invalid', reason: 'the URL has more than host, port and database number' }
-  return { ok: url }
-})
-
-const redisSettings = z.strictObject({
-  url: setting(redisUrl, { doc: '`rediss://host:port[/database]`; `redis://` without TLS.', example: 'rediss://redis:6379' }),
-  username: setting(plainText('an ACL user').optional(), { doc: 'ACL user.' }),
-  password: setting(plainText('a reference to the password', 4096).optional(), {
-    doc: 'The password, as a reference only.',
-    secret: true,
-    example: '${env:REDIS_PASSWORD}',
-  }),
-  password_file: setting(filePath().optional(), { doc: 'File that holds the password.' }),
-  ca_file: setting(filePath().optional(), { doc: 'PEM bundle to verify Redis with.' }),
-  server_name: setting(plainText('a host name').optional(), {
-    doc: 'Name to verify in Redis’ certificate, where it is not the host of the URL.',
-  }),
-  key_prefix: setting(
-    text<string>('a short name', (value) =>
-      /^[a-z0-9][a-z0-9_.-]{0,31}$/.test(value)
-        ? { ok: value }
-        : { code: 'config.value-invalid', reason: 'expected up to 32 of a-z, 0-9, dot, hyphen and underscore' },
-    ).prefault('sallyport'),
-    { doc: 'In front of every Redis key.' },
-  ),
-})
+import { bytes, count, duration, filePath, plainText, setting } from './setting.ts'
+import { redisSettings } from './settings-redis.ts'
 
 const storeSettings = z.union([
   z.literal('memory'),
   z.strictObject({
-    redis: setting(redisSettings, { doc: 'One Redis (6.2 or newer) or Valkey.' }),
+    redis: setting(redisSettings, { doc: 'Redis (6.2 or newer) or Valkey: exactly one of `url`, `sentinel`, `cluster`.' }),
     grace: setting(duration(0, 300_000).prefault('15s'), {
       doc: 'While Redis is away, sessions validated within this time are still served from memory. 0: none are.',
     }),

@@ -74,15 +74,30 @@ export interface SessionSettings {
   readonly l1: { readonly entriesMax: number; readonly bytesMax: number }
 }
 
-export interface RedisSettings {
+interface Address {
   readonly host: string
   readonly port: number
-  readonly database: number
+}
+export type RedisServersSettings =
+  | ({ readonly kind: 'one'; readonly database: number } & Address)
+  | {
+      readonly kind: 'sentinel'
+      readonly name: string
+      readonly nodes: readonly Address[]
+      readonly username: string | undefined
+      readonly passwordFile: string | undefined
+    }
+  | { readonly kind: 'cluster'; readonly nodes: readonly Address[] }
+
+export interface RedisSettings {
+  readonly servers: RedisServersSettings
   readonly tls: boolean
   readonly username: string | undefined
   readonly password: Secret<'redis-password'> | undefined
   readonly passwordFile: string | undefined
   readonly caFile: string | undefined
+  readonly certificateFile: string | undefined
+  readonly privateKeyFile: string | undefined
   readonly serverName: string | undefined
   readonly keyPrefix: string
 }

@@ -220,6 +220,38 @@ export const SETTING_CASES: readonly Case[] = [
   ),
   c('config.redis-without-tls', 'no TLS', redis('url: redis://redis'), '8:26', 'redis://redis', '`rediss://`'),
   c(
+    'config.redis-without-tls',
+    'no TLS in a Cluster',
+    redis('tls: false, cluster: { nodes: [r:1] }'),
+    '8:26',
+    'false',
+    'Remove `tls: false`',
+  ),
+  c('config.redis-choice', 'nowhere', redis('username: u'), '8:12', 'redis', 'one of `url`'),
+  c('config.redis-choice', 'in two ways', redis('url: rediss://redis, cluster: { nodes: [r:1] }'), '8:42', 'cluster', 'one of `url`', {
+    also: '8:26',
+  }),
+  c('config.redis-choice', 'TLS said twice', redis('url: redis://localhost, tls: true'), '8:50', 'true', 'write `rediss://`', {
+    also: '8:26',
+  }),
+  c(
+    'config.redis-certificate-half',
+    'a certificate without its key',
+    redis('url: rediss://redis, certificate_file: /c.pem'),
+    '8:42',
+    'certificate_file',
+    'both of certificate_file and private_key_file',
+  ),
+  c(
+    'config.tls-unused',
+    'a CA for sentinels without TLS',
+    redis('tls: false, ca_file: /ca.pem, sentinel: { name: m, nodes: [localhost:1] }'),
+    '8:42',
+    '/ca.pem',
+    'Remove `tls: false`',
+  ),
+  c('config.value-invalid', 'a node without a port', redis('cluster: { nodes: [redis-1] }'), '8:40', 'redis-1', 'redis-1:6379'),
+  c(
     'config.memory-store',
     'memory in production',
     good({ public_url: 'public_url: https://shop.example.com' }),

@@ -71,7 +71,12 @@ describe('the 18-line configuration of the contract', () => {
       store: {
         kind: 'redis',
         graceMs: 15_000,
-        redis: { host: 'redis', port: 6379, tls: true, passwordFile: '/run/redis/password', keyPrefix: 'sallyport' },
+        redis: {
+          servers: { kind: 'one', host: 'redis', port: 6379, database: 0 },
+          tls: true,
+          passwordFile: '/run/redis/password',
+          keyPrefix: 'sallyport',
+        },
       },
     })
   })
@@ -194,12 +199,35 @@ describe('references', () => {
     expect(settings.session).toMatchObject({ idleTimeoutMs: 90_000, l1: { entriesMax: 5 } })
   })
 
+  it('of Redis name a Cluster or sentinels, with TLS unless they say otherwise', () => {
+    const at = (line: string) => {
+      const { store } = loaded(good({}, ['session:', '  keys_dir: keys', `  store: { redis: { ${line} } }`])).settings.session
+      return store.kind === 'redis' ? store.redis : undefined
+    }
+    expect(at('cluster: { nodes: [redis_1:7000, "[::1]:7001"] }')).toMatchObject({
+      servers: {
+        kind: 'cluster',
+        nodes: [
+          { host: 'redis_1', port: 7000 },
+          { host: '::1', port: 7001 },
+        ],
+      },
+      tls: true,
+    })
+    const sentinel = at('tls: false, sentinel: { name: main, nodes: [localhost:26379], username: s, password_file: p }')
+    expect(sentinel).toMatchObject({
+      servers: { kind: 'sentinel', name: 'main', username: 's', passwordFile: '/etc/sallyport/p' },
+      tls: false,
+    })
+    const proof = at('url: rediss://r, certificate_file: c.pem, private_key_file: k.pem')
+    expect(proof).toMatchObject({ certificateFile: '/etc/sallyport/c.pem', privateKeyFile: '/etc/sallyport/k.pem' })
+  })
   it('may be the password of the Redis URL', () => {
     const store = (url: string): string => good({}, ['session:', '  keys_dir: keys', `  store: { redis: { url: "${url}" } }`])
     const from = { env: { PW: 'p%40ss', URL: 'rediss://u:whole@r:1/2' }, files: { '/pw': 'p%40ss' } }
     for (const url of ['rediss://u:${env:PW}@r:1/2', 'rediss://u:${file:/pw}@r:1/2']) {
       const { store: made } = loaded(store(url), from).settings.session
-      expect(made).toMatchObject({ redis: { host: 'r', port: 1, database: 2, username: 'u', tls: true } })
+      expect(made).toMatchObject({ redis: { servers: { host: 'r', port: 1, database: 2 }, username: 'u', tls: true } })
       expect(made.kind === 'redis' && made.redis.password?.reveal()).toBe('p@ss')
     }
     const { store: whole } = loaded(store('${env:URL}'), from).settings.session
