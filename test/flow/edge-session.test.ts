@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { expectNoLeak } from '../harness/canary.ts'
 import { cookiesOf, type EdgeHost, edgeHost, fetching, type Got, jarOf, navigation } from '../harness/edge-host.ts'
 
@@ -99,6 +99,26 @@ describe('sign-out', () => {
     while (host.upstreamSaw.length === 0) await new Promise((resolve) => setImmediate(resolve))
     await host.ask('/bff/logout', { method: 'POST', headers: mine() })
     expect(await outcome).toBe('cut')
+  })
+
+  it('a session that nobody uses ends with its streams, and an open stream is no use; one that is used goes on with them', async () => {
+    let isCut = false
+    const stream = host.ask('/api/orders/events', { headers: { ...mine(), accept: 'text/event-stream' } })
+    stream.catch(() => (isCut = true))
+    await expect.poll(() => host.upstreamSaw.length).toBe(1)
+    host.clock.shift(40 * 60_000)
+    expect((await host.ask('/bff/user', { headers: mine() })).status).toBe(200)
+    host.clock.shift(40 * 60_000) // past the idle end that was predicted when the stream began
+    const looks = vi.spyOn(host.ports.store, 'look')
+    await expect.poll(() => looks.mock.calls.length, { timeout: 5_000 }).toBe(1)
+    expect((await looks.mock.results[0]?.value) as unknown).toMatchObject({ kind: 'alive' })
+    expect(isCut).toBe(false)
+    host.clock.shift(21 * 60_000)
+    await expect.poll(() => isCut, { timeout: 5_000 }).toBe(true)
+    expect(ended()).toMatchObject([{ reason: 'idle', stored: true, subject: 'alice' }])
+    expect((await host.ask('/bff/user', { headers: mine() })).status).toBe(401)
+    expect(ended()).toHaveLength(1)
+    await expect.poll(() => host.revoked.length).toBe(1)
   })
 
   it('returns to a page that says so, without a cookie and without a session', async () => {

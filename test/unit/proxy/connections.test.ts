@@ -1,7 +1,8 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { SessionRef } from '../../../src/domain/session.ts'
-import { instant } from '../../../src/kernel/time.ts'
+import { instant, type Instant } from '../../../src/kernel/time.ts'
 import { connections } from '../../../src/proxy/connections.ts'
+import { settle } from '../../harness/clock.ts'
 
 const alice = 'alice' as SessionRef
 const bob = 'bob' as SessionRef
@@ -70,4 +71,64 @@ it('takes nothing more once it drains, sessions or not', () => {
   registry.endAll()
   expect(one.cuts).toBe(1)
   expect(registry.add(undefined, undefined, stream())).toBe(false)
+})
+describe('a session that nobody uses any more', () => {
+  const idle = () => {
+    const made = make()
+    const asked: { readonly ref: SessionRef; readonly answer: (until: Instant | undefined) => void; readonly fail: () => void }[] = []
+    made.registry.whenIdle(
+      (ref) => new Promise((resolve, reject) => asked.push({ ref, answer: resolve, fail: () => reject(new Error('no answer')) })),
+    )
+    return { ...made, asked }
+  }
+  it('is asked about at the predicted moment, once at a time, and its streams are cut when it is gone', async () => {
+    const { registry, stream, asked } = idle()
+    const [a1, a2, b] = [stream(), stream(), stream()]
+    registry.add(alice, undefined, a1, instant(1000))
+    registry.add(alice, undefined, a2, instant(1500))
+    registry.add(bob, undefined, b, instant(9000))
+    registry.sweep(instant(1499))
+    expect(asked).toEqual([])
+    registry.sweep(instant(1500))
+    registry.sweep(instant(2500))
+    expect(asked.map(({ ref }) => ref)).toEqual([alice])
+    asked[0]?.answer(undefined)
+    await settle()
+    expect([a1.cuts, a2.cuts, b.cuts]).toEqual([1, 1, 0])
+    expect(registry.add(alice, undefined, stream(), instant(9000))).toBe(false)
+  })
+  it('goes on when it was used elsewhere, and is asked about again when that is over', async () => {
+    const { registry, stream, asked } = idle()
+    const one = stream()
+    registry.add(alice, undefined, one, instant(1000))
+    registry.sweep(instant(1000))
+    asked[0]?.answer(instant(3000))
+    await settle()
+    registry.sweep(instant(2999))
+    expect(asked).toHaveLength(1)
+    registry.sweep(instant(3000))
+    expect(asked).toHaveLength(2)
+    expect(one.cuts).toBe(0)
+  })
+  it('is not cut by a look that fails; the next comes a second later', async () => {
+    const { registry, stream, asked, at } = idle()
+    const one = stream()
+    registry.add(alice, undefined, one, instant(1000))
+    at(1000)
+    registry.sweep(instant(1000))
+    asked[0]?.fail()
+    await settle()
+    registry.sweep(instant(1999))
+    expect(asked).toHaveLength(1)
+    registry.sweep(instant(2000))
+    expect([asked.length, one.cuts]).toEqual([2, 0])
+  })
+  it('is forgotten with its last stream', async () => {
+    const { registry, stream, asked } = idle()
+    const one = stream()
+    registry.add(alice, undefined, one, instant(1000))
+    registry.remove(one)
+    registry.sweep(instant(5000))
+    expect(asked).toEqual([])
+  })
 })
