@@ -8,7 +8,7 @@ import { secretFileSource } from '../credentials/source-secret-file.ts'
 import { startJwkFileSource } from '../credentials/source-jwk-file.ts'
 import { startFileSource } from '../credentials/source-file.ts'
 import { firstOf, secretSource } from '../credentials/source-secret.ts'
-import { ephemeralKeyring } from '../crypto/keyring.ts'
+import { ephemeralKeyring, type VisibleKeyring } from '../crypto/keyring.ts'
 import { openKeyringFiles } from '../crypto/keyring-file.ts'
 import { createSealer } from '../crypto/seal.ts'
 import type { CredentialSource } from '../domain/credential.ts'
@@ -40,6 +40,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
   const session = settings.session
 
   // 1. Seals.
+  const keyRemoved = new Set<(kid: string) => void>()
   const files =
     session.keysDir === undefined
       ? undefined
@@ -48,13 +49,17 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
           settleMs: session.keysSettleMs,
           clock,
           log,
-          onChange: (change) => audit.record({ event: `key.${change.kind}`, kid: change.kid }),
+          onChange: (change) => {
+            audit.record({ event: `key.${change.kind}`, kid: change.kid })
+            if (change.kind === 'removed') for (const listener of keyRemoved) listener(change.kid)
+          },
         })
   if (files) {
     closing.push(() => files.close())
     reloading.push(() => files.reload())
   }
-  const sealer = createSealer({ keyring: files ?? ephemeralKeyring(clock.now()) })
+  const keyring: VisibleKeyring = files ?? ephemeralKeyring(clock.now())
+  const sealer = createSealer({ keyring })
 
   // 2. Where sessions live.
   const storeDeps: StoreDeps = {
@@ -63,6 +68,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     log,
     metrics,
     audit,
+    onKeyRemoved: (listener) => void keyRemoved.add(listener),
     app: APP,
     replica: `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`,
     settings: {
@@ -115,7 +121,9 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
 
   return {
     sealer,
+    keyring,
     store,
+    directory: stores.directory,
     once: stores.once,
     provider,
     credential,

@@ -3,9 +3,9 @@ import type { ListenAddress } from '../config/setting.ts'
 import type { Settings } from '../config/settings.ts'
 import { createAdminServer, listenOnSocket } from '../edge/admin-server.ts'
 import { createOpsServer } from '../edge/ops-server.ts'
-import { endSession } from '../flows/end-sessions.ts'
 import { StartError } from '../kernel/start-error.ts'
 import { millis, systemClock } from '../kernel/time.ts'
+import { adminSessions } from './admin-sessions.ts'
 import { onProcessEvents } from './process-events.ts'
 import { wirePublicEdge } from './public-edge.ts'
 import { wireRooms, type RoomOptions } from './rooms.ts'
@@ -60,7 +60,7 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
             waiting: waiting(),
             store: { mode: rooms.store.mode(), reachable: rooms.store.reachable() },
           }),
-          endSession: (ref, requestId) => endSession({ store: rooms.store, audit }, ref, 'admin', { requestId }),
+          sessions: adminSessions(settings.session, rooms, audit, clock),
           audit,
         })
 

@@ -20,6 +20,12 @@ export interface Options {
   readonly tokenSeconds: number | undefined
   readonly output: 'text' | 'json'
   readonly strict: boolean
+  readonly subject: string | undefined
+  readonly tenant: string | undefined
+  readonly provider: string | undefined
+  readonly olderThan: string | undefined
+  readonly all: boolean
+  readonly limit: number | undefined
   /** What is no option, in order. */
   readonly operands: readonly string[]
 }
@@ -33,6 +39,8 @@ export interface Command {
   readonly options: readonly (keyof typeof OPTIONS)[]
   /** How many operands it takes at most; none unless set. */
   readonly operandsMax?: number
+  /** Session refs: one in 64 begins with a hyphen, and is an operand all the same. */
+  readonly operandsAreRefs?: boolean
   readonly run: (options: Options, shell: Shell) => Promise<ExitCode>
 }
 
@@ -42,6 +50,12 @@ export const OPTIONS = {
   port: { type: 'string', help: '--port PORT          the wished port; another is taken when it is in use' },
   'token-seconds': { type: 'string', help: '--token-seconds N    how long access tokens hold; 5 to 3600' },
   strict: { type: 'boolean', help: '--strict             warnings count as findings' },
+  subject: { type: 'string', help: '--subject SUB        of this subject: the `sub` of the ID token' },
+  tenant: { type: 'string', help: '--tenant T           of this tenant' },
+  provider: { type: 'string', help: '--provider P         of this provider, by its name in the settings' },
+  'older-than': { type: 'string', help: '--older-than LENGTH  signed in before: a length such as 8h, or a time such as 2026-11-20T10:00Z' },
+  all: { type: 'boolean', help: '--all                every session' },
+  limit: { type: 'string', help: '--limit N            at most so many; 100' },
   output: { type: 'string', short: 'o', help: '--output, -o FORMAT  text (default) or json' },
 } as const
 

@@ -4,11 +4,12 @@ import { configCommands } from './config-commands.ts'
 import { demo } from './demo.ts'
 import { explain } from './explain.ts'
 import { describeFailure } from './failure.ts'
-import { keysRotate } from './keys-command.ts'
+import { keysCommands } from './keys-command.ts'
 import { serve } from './serve.ts'
+import { sessionsCommands } from './sessions-command.ts'
 import { version } from './version.ts'
 
-export const COMMANDS: readonly Command[] = [serve, demo, ...configCommands, explain, keysRotate]
+export const COMMANDS: readonly Command[] = [serve, demo, ...configCommands, explain, ...sessionsCommands, ...keysCommands]
 
 /** @param argv what follows the program's name */
 export const run = async (argv: readonly string[], shell: Shell): Promise<ExitCode> => {
@@ -35,7 +36,14 @@ const dispatch = async (argv: readonly string[], shell: Shell): Promise<ExitCode
   }
   if (values.output !== undefined && values.output !== 'json' && values.output !== 'text') throw new UsageError('--output is text or json')
   if (values.port !== undefined && !/^\d{1,5}$/.test(values.port)) throw new UsageError('--port is a number')
+  if (values.limit !== undefined && !/^\d{1,6}$/.test(values.limit)) throw new UsageError('--limit is a number')
   const options: Options = {
+    subject: values.subject,
+    tenant: values.tenant,
+    provider: values.provider,
+    olderThan: values['older-than'],
+    all: values.all ?? false,
+    limit: values.limit === undefined ? undefined : Number(values.limit),
     tokenSeconds: tokenSeconds(values['token-seconds']),
     port: values.port === undefined ? undefined : Number(values.port),
     config: values.config,
@@ -55,6 +63,12 @@ interface Values {
   readonly 'token-seconds'?: string
   readonly output?: string
   readonly strict?: boolean
+  readonly subject?: string
+  readonly tenant?: string
+  readonly provider?: string
+  readonly 'older-than'?: string
+  readonly all?: boolean
+  readonly limit?: string
 }
 
 const tokenSeconds = (given: string | undefined): number | undefined => {
@@ -75,8 +89,11 @@ const parsed = (args: readonly string[], command: Command): { readonly values: V
     ),
   )
   const misused = new UsageError(`that is not how \`${command.name}\` is called: sallyport ${command.usage}`)
+  // A ref that begins with a hyphen is put behind `--`: no option of ours has 22 characters.
+  const isRef = (arg: string): boolean => command.operandsAreRefs === true && /^-[\w-]{21}$/.test(arg)
+  const ordered = args.some(isRef) ? [...args.filter((arg) => !isRef(arg)), '--', ...args.filter(isRef)] : args
   try {
-    const given = parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: true })
+    const given = parseArgs({ args: [...ordered], options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: true })
     if (given.positionals.length <= (command.operandsMax ?? 0)) return given
   } catch {
     throw misused

@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import type { Log } from '../kernel/ports.ts'
 import type { Clock, Instant, Millis } from '../kernel/time.ts'
 import { after, seconds } from '../kernel/time.ts'
-import type { Keyring, KeyringChange, PresentKey } from './keyring.ts'
+import type { KeyringChange, PresentKey, VisibleKeyring } from './keyring.ts'
 import { findKey, nextRing, sealingKey } from './keyring.ts'
 import type { SeenKeys } from './key-dir-file.ts'
 import { INDEX, readKeyDir } from './key-dir-file.ts'
@@ -30,7 +30,7 @@ export interface KeyringFileDeps {
   readonly lookEveryMs?: Millis
 }
 
-export interface FileKeyring extends Keyring {
+export interface FileKeyring extends VisibleKeyring {
   close(): void
 }
 
@@ -76,6 +76,10 @@ class Ring implements FileKeyring {
       this.#deps.onChange?.({ kind: 'activated', kid: key.kid })
     }
     return key
+  }
+
+  present(): readonly PresentKey[] {
+    return this.#keys
   }
 
   find(kid: string): PresentKey | 'key-unknown' | 'key-removed' {

@@ -30,6 +30,12 @@ export interface Keyring {
   reload(): Promise<void>
 }
 
+/** For those who look at the keys rather than use them. */
+export interface VisibleKeyring extends Keyring {
+  /** In the order of creation; never empty. */
+  present(): readonly PresentKey[]
+}
+
 export type KeyringChange = { readonly kind: 'activated'; readonly kid: string } | { readonly kind: 'removed'; readonly kid: string }
 
 const KID = /^\d{8}T\d{6}Z-[a-z0-9]{6}$/
@@ -95,11 +101,12 @@ export const nextRing = (
 }
 
 /** One key that lives as long as the process: for the memory store, whose sessions do as well. */
-export const ephemeralKeyring = (now: Instant): Keyring => {
+export const ephemeralKeyring = (now: Instant): VisibleKeyring => {
   const only: PresentKey = { kid: newKid(now, undefined), key: createSecretKey(randomKey()), since: now }
   const index = createSecretKey(randomKey())
   return {
     sealing: () => only,
+    present: () => [only],
     find: (kid) => findKey([only], kid),
     indexKey: () => index,
     reload: async () => {},

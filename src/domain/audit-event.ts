@@ -59,7 +59,8 @@ export type AuditEvent = AuditWho &
         readonly rule?: string | undefined
       }
     | { readonly event: 'csrf.refused'; readonly route?: string | undefined; readonly code: string }
-    | { readonly event: 'admin.command'; readonly command: string; readonly outcome: string }
+    /** `count`: of the sessions it showed or ended. */
+    | { readonly event: 'admin.command'; readonly command: string; readonly outcome: string; readonly count?: number | undefined }
     | { readonly event: 'config.loaded'; readonly version: string }
     | { readonly event: 'key.removed'; readonly kid: string }
     | { readonly event: 'key.activated'; readonly kid: string }

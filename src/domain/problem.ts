@@ -80,6 +80,7 @@ export const PROBLEMS = {
     fix: 'Navigate to the `login_url` of this answer.',
     operator: 'The key this session was sealed with is no longer in session.keys_dir.',
   },
+  'session.unknown': { status: 404, title: 'There is no such session.', fix: 'Read the list of sessions again.' },
   'session.refresh-lost': {
     status: 401,
     title: 'Your session could not be renewed.',

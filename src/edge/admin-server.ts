@@ -3,24 +3,22 @@ import { createConnection } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fastify } from 'fastify'
 import type { AuditSink } from '../domain/audit-event.ts'
-import type { Ended } from '../domain/session-store.ts'
-import type { SessionRef } from '../domain/session.ts'
 import type { ProblemDocument } from '../contract/problem-document.ts'
 import { REQUEST_ID_HEADER } from '../contract/headers.ts'
 import type { ProblemCode } from '../domain/problem.ts'
 import { problem } from '../domain/problem.ts'
 import { StartError } from '../kernel/start-error.ts'
+import type { AdminSessionsDeps } from './admin-session-routes.ts'
+import { registerAdminSessions } from './admin-session-routes.ts'
 import { newRequestId } from './request-id.ts'
 
 export interface AdminServerDeps {
   /** What `sallyport status` prints; never a secret. */
   readonly status: () => Readonly<Record<string, unknown>>
-  /** flows/end-sessions.ts */
-  readonly endSession: (ref: SessionRef, requestId: string) => Promise<Ended>
+  /** flows/session-admin.ts */
+  readonly sessions: Omit<AdminSessionsDeps, 'audit'>
   readonly audit: AuditSink
 }
-
-const REF = /^[\w-]{22}$/
 
 /** For operators: who may open the socket may command. The same flows as the public side; each command is an audit event. */
 export const createAdminServer = (deps: AdminServerDeps): FastifyInstance => {
@@ -43,17 +41,12 @@ export const createAdminServer = (deps: AdminServerDeps): FastifyInstance => {
     deps.audit.record({ requestId: request.id, event: 'admin.command', command: 'status', outcome: 'ok' })
     return deps.status()
   })
-  app.delete<{ Params: { ref: string } }>('/admin/sessions/:ref', async (request, reply) => {
-    const { ref } = request.params
-    if (!REF.test(ref)) return sendAdminProblem(request, reply, 'request.parameter-invalid')
-    const sessionRef = ref as SessionRef
-    const outcome = await deps.endSession(sessionRef, request.id)
-    deps.audit.record({ requestId: request.id, sessionRef, event: 'admin.command', command: 'sessions.end', outcome })
-    if (outcome === 'unavailable') return sendAdminProblem(request, reply, 'logout.pending')
-    return reply.send({ outcome })
-  })
+  registerAdminSessions(app, { ...deps.sessions, audit: deps.audit }, sendAdminProblem)
   app.setNotFoundHandler((request, reply) => sendAdminProblem(request, reply, 'endpoint.unknown'))
-  app.setErrorHandler((_error, request, reply) => sendAdminProblem(request, reply, 'gateway.failed'))
+  app.setErrorHandler((error, request, reply) => {
+    const isTheirs = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' && error.statusCode < 500
+    return sendAdminProblem(request, reply, isTheirs ? 'request.malformed' : 'gateway.failed')
+  })
   return app
 }
 

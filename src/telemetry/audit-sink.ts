@@ -39,13 +39,13 @@ export const AUDIT_FIELDS: { readonly [E in EventName]: Readonly<Record<Own<E>, 
   'token.revoked': { outcome: true },
   'access.denied': { route: true, principal: true, code: true, rule: true },
   'csrf.refused': { route: true, code: true },
-  'admin.command': { command: true, outcome: true },
+  'admin.command': { command: true, outcome: true, count: true },
   'config.loaded': { version: true },
   'key.removed': { kid: true },
   'key.activated': { kid: true },
 }
 
-const COUNTS: ReadonlySet<string> = new Set(['ended'])
+const COUNTS: ReadonlySet<string> = new Set(['ended', 'count'])
 
 /** The line of an event: fields in the order of the lists, nothing else, whatever the object carries besides. */
 export const auditLine = (event: AuditEvent, now: number): string => {

@@ -7,5 +7,7 @@ describe.each([
   ['a Cluster of three', sharedCluster],
   ['Sentinel', sharedSentinels],
 ] as const)('with %s', (name, servers) => {
-  describe.skipIf(!servers)('found', () => sessionDirectoryContract(name, () => redisWorld(servers ? { servers } : '')))
+  describe.skipIf(!servers)('found', () => {
+    sessionDirectoryContract(name, () => redisWorld(servers ? { servers } : ''))
+  })
 })

@@ -224,7 +224,13 @@ describe('the admin listener', () => {
   const make = (outcome: 'ended' | 'absent' | 'unavailable' = 'ended') =>
     createAdminServer({
       status: () => ({ mode: 'live' }),
-      endSession: async () => outcome,
+      sessions: {
+        list: async () => ({ kind: 'unavailable' }),
+        find: async () => 'unavailable',
+        end: async () => outcome,
+        endMany: async () => ({ kind: 'unavailable', ended: 0 }),
+        keys: async () => 'unavailable',
+      },
       audit: { record: (event) => void events.push(event) },
     })
   beforeEach(() => void events.splice(0))

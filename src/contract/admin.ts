@@ -1,0 +1,57 @@
+/** What the admin listener answers and `sallyport -o json` prints. Scripts depend on the names; times are ISO 8601 UTC. Nothing here opens a session. */
+export interface AdminSession {
+  readonly ref: string
+  readonly subject: string
+  readonly tenant: string | null
+  readonly provider: string
+  readonly created_at: string
+  /** To about a minute. */
+  readonly last_seen_at: string
+  /** The absolute end; an idle end may come before. */
+  readonly ends_at: string
+  readonly browser: string
+  /** /24 or /48. */
+  readonly address: string
+}
+
+export interface AdminSessions {
+  readonly sessions: readonly AdminSession[]
+  /** Sessions whose card does not open: damaged, or sealed with a key that is not here. */
+  readonly unreadable: number
+  /** For `cursor` of the next call; null: that was all. */
+  readonly next: string | null
+}
+
+export interface AdminEnded {
+  /** Sessions that lived until this call. */
+  readonly ended: number
+  readonly next: string | null
+}
+
+/** Body of `POST /admin/sessions/end`; all that is given must hold, and something must be given. */
+export interface AdminEnd {
+  readonly subject?: string
+  readonly tenant?: string
+  readonly provider?: string
+  readonly created_before?: string
+  readonly all?: true
+  readonly cursor?: string
+}
+
+export interface AdminKeys {
+  /** `session.keys_settle`. */
+  readonly settle_ms: number
+  readonly keys: readonly {
+    readonly kid: string
+    readonly state: 'settling' | 'seals' | 'opens'
+    /** Since when this replica has it. */
+    readonly present_since: string
+    readonly seals_from: string | null
+    /** The latest end of any session sealed with it; null: none is. */
+    readonly needed_until: string | null
+    /** From then on taking it away ends nothing; null: it is in use. */
+    readonly may_go_from: string | null
+  }[]
+  /** Keys that are not here, although sessions that live are sealed with them. */
+  readonly absent: readonly { readonly kid: string; readonly needed_until: string }[]
+}
