@@ -34,6 +34,7 @@ export const startDemo = async (options: { readonly port: number; readonly acces
     clientSecret,
     redirectUri: `${url}/bff/callback`,
     postLogoutRedirectUri: `${url}/bff/logout/callback`,
+    backchannelLogoutUri: `${url}/bff/logout/backchannel`,
     resources: RESOURCES,
     accessTokenSeconds: options.accessTokenSeconds,
   })

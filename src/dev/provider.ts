@@ -25,6 +25,8 @@ export interface DevProviderOptions {
   readonly clientSecret: string
   readonly redirectUri: string
   readonly postLogoutRedirectUri: string
+  /** Told of every sign-out here (OpenID Connect Back-Channel Logout 1.0). */
+  readonly backchannelLogoutUri?: string
   /** Audience (an absolute URI, RFC 8707) → the scopes that may be granted for it. */
   readonly resources: Readonly<Record<string, readonly string[]>>
   readonly accessTokenSeconds: number
@@ -86,6 +88,10 @@ const configuration = (options: DevProviderOptions): Configuration => ({
       response_types: ['code'],
       redirect_uris: [options.redirectUri],
       post_logout_redirect_uris: [options.postLogoutRedirectUri],
+      ...(options.backchannelLogoutUri !== undefined && {
+        backchannel_logout_uri: options.backchannelLogoutUri,
+        backchannel_logout_session_required: true,
+      }),
     },
   ],
   findAccount: (_ctx, id) => {
@@ -98,6 +104,8 @@ const configuration = (options: DevProviderOptions): Configuration => ({
   },
   claims: { openid: ['sub'], profile: ['name', 'preferred_username', 'roles'], email: ['email'] },
   conformIdTokenClaims: false,
+  // The library keeps its requests from reaching this machine. Here, whom it tells of a sign-out is on this machine, and named by whoever started it.
+  fetch: (url, { dispatcher: _guarded, ...options } = {}) => fetch(url, options),
   scopes: ['openid', 'profile', 'email', 'offline_access'],
   cookies: { keys: [randomBytes(32).toString('base64url')] },
   jwks: { keys: [signingKey()] },
@@ -133,6 +141,7 @@ const configuration = (options: DevProviderOptions): Configuration => ({
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
     revocation: { enabled: true },
+    backchannelLogout: { enabled: true },
     rpInitiatedLogout: {
       enabled: true,
       logoutSource: (ctx, form) => {

@@ -30,6 +30,7 @@ export const createWorld = async (options: WorldOptions = {}): Promise<World> =>
     clientSecret,
     redirectUri: `${publicUrl}/bff/callback`,
     postLogoutRedirectUri: `${publicUrl}/bff/logout/callback`,
+    backchannelLogoutUri: `${publicUrl}/bff/logout/backchannel`,
     resources: RESOURCES,
     accessTokenSeconds: options.accessTokenSeconds ?? 300,
   })
