@@ -9,6 +9,8 @@ import type { FailoverWatch } from './failover-watch-redis.ts'
 import { watchPassword } from './password-watch-redis.ts'
 import type { StoreConnection } from './records.ts'
 import { watchReplication } from './replication-redis.ts'
+import { scanStep } from './scan-redis.ts'
+import type { KeyScan } from './scan-redis.ts'
 import type { Script } from './scripts-redis.ts'
 import { openOne } from './servers-redis.ts'
 import type { RedisCommands } from './servers-redis.ts'
@@ -34,6 +36,8 @@ export interface RedisConnection extends StoreConnection {
   call<T>(command: string, send: (client: RedisCommands) => Promise<T>): Promise<T | 'unavailable'>
   /** EVALSHA; a server that does not know the script has not run it, so that sending it whole is no repetition. */
   run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>
+  /** One bounded step through the keys that match, of all servers together. @param cursor undefined begins */
+  scan(match: string, cursor: string | undefined): Promise<KeyScan | 'unavailable'>
   /** Waits until a replica has what was written under this key, where there are replicas; a tenth of a second at most. */
   confirm(key: string): Promise<void>
   /** Where writes go now: one server, or each primary of a Cluster. */
@@ -137,6 +141,7 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
           return redis.eval(script.lua, keys.length, ...keys, ...args)
         }
       }),
+    scan: (match, cursor) => scanStep({ masters: servers.masters(), since, timed }, match, cursor),
     confirm: async (key) => {
       const master = servers.masterOf(key)
       if (master) await replication.confirm(master)

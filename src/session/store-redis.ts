@@ -1,4 +1,5 @@
 import { redisKeys } from './keys-redis.ts'
+import { createSessionDirectory } from './directory.ts'
 import { createRedisOnceStore } from './once-store-redis.ts'
 import { openRedis } from './open-redis.ts'
 import { createRedisRecords } from './records-redis.ts'
@@ -13,13 +14,15 @@ export const createRedisStores = (deps: StoreDeps & { readonly redis: RedisSetti
   const keys = redisKeys(deps.redis.keyPrefix, deps.app)
   const redis = { settings: deps.redis, clock: deps.clock, log: deps.log, metrics: deps.metrics }
   const { connection, channel } = openRedis(redis, keys.channel)
+  const records = createRedisRecords({ connection, keys })
   return {
     sessions: createSessionStore({
       ...deps,
-      records: createRedisRecords({ connection, keys }),
+      records,
       channel,
       connection,
     }),
     once: createRedisOnceStore({ connection, keys }),
+    directory: createSessionDirectory({ ...deps, records, idleTimeoutMs: deps.settings.idleTimeoutMs }),
   }
 }
