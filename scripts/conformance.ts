@@ -16,6 +16,7 @@ export const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   A: range(1, 20),
   D: [...range(63, 66), ...range(68, 78), '81', '82'],
   E: [...range(83, 89), ...range(91, 93), '95', '96'],
+  G: range(113, 120),
   H: [...range(121, 134), '136', '137'],
   'RFC 10017': ['6.1.2.1', '6.1.2.2', '6.1.2.3', '6.1.3.1', '6.1.3.2', '6.1.3.3', '6.1.3.6'],
   'ASVS 5.0 V7': [
