@@ -14,6 +14,7 @@ import { callback } from '../flows/callback.ts'
 import { createUnknownLimit, frontchannelLogout } from '../flows/frontchannel-logout.ts'
 import { createLogoutContinue } from '../flows/logout-continue.ts'
 import { logout } from '../flows/logout.ts'
+import { endMine, mySessions } from '../flows/my-sessions.ts'
 import { resumeLogin } from '../flows/login-resume.ts'
 import { login } from '../flows/login.ts'
 import { createRevocations, revokeWithSessions } from '../flows/revocations.ts'
@@ -72,6 +73,8 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   const { backchannel, frontchannel, requireType } = settings.providers.default.logout
   const notices = { provider, store, once, audit, metrics, clock, requireType, unknown: createUnknownLimit() }
 
+  const mine = { store, directory: rooms.directory, audit }
+
   // 2. Proxy. Asking for every pool now reads the CA files: a missing one is found at the start.
   const pools = agents()
   const open = connections(clock)
@@ -115,6 +118,12 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
       store,
     },
     session: { store, broker, view: { idleTimeout: session.idleTimeoutMs, recheck: session.recheckMs, claims: session.claims } },
+    mySessions: {
+      store,
+      list: (held) => mySessions(mine, held),
+      end: (held, ref, visitor) => endMine(mine, held, ref, visitor),
+      endOwn: (sessionCookie, visitor) => logout({ ...shared, revocations, continuation }, { sessionCookie, reason: 'local', visitor }),
+    },
     proxy: {
       table: routeTable(routes, [basePath, '/.well-known/sallyport']),
       decide: (route: Route) => route.allow && compileAllow(route.allow, sources),

@@ -28,7 +28,7 @@ export const claimOf = (target: string, settings: Settings, explained: Explanati
     )
   const { path } = canonical
   // 2. The gateway's own.
-  const endpoint = explained.endpoints.find((own) => own.path === path)
+  const endpoint = explained.endpoints.find((own) => own.path === path || refPattern(own.path)?.test(path))
   if (endpoint)
     return { ...NOTHING, kind: 'endpoint', name: endpoint.name, text: `the gateway answers it itself: endpoint ${endpoint.name}` }
   const reserved = path === WELL_KNOWN ? undefined : [settings.basePath, WELL_KNOWN].find((own) => claims(own, path))
@@ -46,6 +46,10 @@ export const claimOf = (target: string, settings: Settings, explained: Explanati
   // 4. The frontend takes the rest.
   return frontendClaim(path, settings)
 }
+
+/** Of an endpoint with a session ref in its path. */
+const refPattern = (path: string): RegExp | undefined =>
+  path.includes('{ref}') ? new RegExp(`^${path.replaceAll('.', '\\.').replace('{ref}', '[\\w-]{22}')}$`) : undefined
 
 const NOTHING = { name: null, problem: null, sign_in: false } as const
 const refused = (problem: Claim['problem'], text: string): Claim => ({ ...NOTHING, kind: 'refused', problem, text })

@@ -1,4 +1,4 @@
-/** Every URL the gateway answers itself, relative to the base path (default `/bff`). Spec §2. */
+/** Every URL the gateway answers itself, relative to the base path (default `/bff`). `{ref}`: a session ref, 22 base64url characters. Spec §2. */
 export const ENDPOINTS = {
   login: '/login',
   loginResume: '/login/resume',
@@ -7,6 +7,9 @@ export const ENDPOINTS = {
   user: '/user',
   session: '/session',
   sessionRefresh: '/session/refresh',
+  sessions: '/sessions',
+  sessionsOne: '/sessions/{ref}',
+  sessionsOneEnd: '/sessions/{ref}/end',
   logout: '/logout',
   logoutContinue: '/logout/continue',
   logoutLocal: '/logout/local',

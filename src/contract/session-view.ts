@@ -25,3 +25,20 @@ export interface LogoutAnswer {
   /** Navigate here to sign out at the provider too; absent after a local logout. */
   readonly location?: string
 }
+
+/** `GET /bff/sessions`: where the same person is signed in. The one that asks comes first. */
+export interface MySessions {
+  readonly sessions: readonly MySession[]
+}
+export interface MySession {
+  /** For `DELETE /bff/sessions/{ref}`. Names the session, and opens nothing. */
+  readonly ref: string
+  readonly created_at: string
+  /** To about a minute. */
+  readonly last_seen_at: string
+  /** For instance `Firefox on Linux`. */
+  readonly browser: string
+  /** Its network: /24 or /48; may be empty. */
+  readonly address: string
+  readonly current: boolean
+}

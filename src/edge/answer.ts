@@ -21,6 +21,9 @@ export const csp = (...extra: readonly string[]): string => framedBy(["'none'"],
 export const framedBy = (ancestors: readonly string[], ...extra: readonly string[]): string =>
   ["default-src 'none'", ...extra, "base-uri 'none'", "form-action 'none'", `frame-ancestors ${ancestors.join(' ')}`].join('; ')
 
+/** For a page with forms that post to us. */
+export const withForms = (policy: string): string => policy.replace("form-action 'none'", "form-action 'self'")
+
 /** On every answer the gateway makes itself (security.md 91–96); `no-store` because each of them depends on the session or sets a cookie. */
 export const ownHeaders = (https: boolean, policy: string = csp()): Record<string, string> => ({
   'cache-control': 'no-store',

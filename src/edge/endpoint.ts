@@ -8,8 +8,8 @@ import type { Answer } from './answer.ts'
 import { sendAnswer } from './answer.ts'
 import type { EdgeContext } from './edge-context.ts'
 import { noteCsrf, noteProblem, problemContext, sendProblem, visitorOf, watch } from './edge-context.ts'
-import type { GuardedKind, HeaderBag } from './guard-csrf.ts'
-import { csrfFacts, csrfRefusal, isNavigation, isPrefetch } from './guard-csrf.ts'
+import type { EndpointKind, HeaderBag } from './guard-csrf.ts'
+import { csrfFacts, csrfRefusal, isNavigation, isPrefetch, kindOf } from './guard-csrf.ts'
 import type { ProblemExtras } from './render-problem.ts'
 import { problemAnswer } from './render-problem.ts'
 
@@ -21,6 +21,8 @@ export interface Call {
   /** Value of the session cookie as presented. */
   readonly sessionCookie: string | undefined
   readonly visitor: Visitor
+  /** What stood in the place of `{ref}`. */
+  readonly ref: SessionRef | undefined
   /** What was posted as a form; undefined: something else, or an endpoint that takes none. */
   readonly form: URLSearchParams | undefined
   /** A page was asked for, not data. */
@@ -33,15 +35,16 @@ export interface Call {
 }
 
 export interface EndpointMethod {
-  readonly guard: GuardedKind
+  readonly guard: EndpointKind
   readonly run: (call: Call) => Promise<Answer>
 }
 
 export interface Endpoint {
   /** Label of access log and metrics. */
   readonly name: string
+  /** `{ref}` in it stands for a session ref. */
   readonly path: string
-  readonly methods: Readonly<Partial<Record<'GET' | 'HEAD' | 'POST', EndpointMethod>>>
+  readonly methods: Readonly<Partial<Record<'DELETE' | 'GET' | 'HEAD' | 'POST', EndpointMethod>>>
 }
 
 const ALL_METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT'] as const
@@ -54,7 +57,7 @@ export const registerEndpoints = (app: FastifyInstance, context: EdgeContext, en
   for (const endpoint of endpoints) {
     app.route({
       method: [...ALL_METHODS],
-      url: endpoint.path,
+      url: endpoint.path.replace('{ref}', ':ref'),
       onRequest: (request, reply, done) => {
         const refusal = refuse(context, endpoint, request)
         if (!refusal) return done()
@@ -74,19 +77,34 @@ export const registerEndpoints = (app: FastifyInstance, context: EdgeContext, en
 
 const refuse = (context: EdgeContext, endpoint: Endpoint, request: FastifyRequest): ProblemCode | undefined => {
   // The router decodes before it matches; a guard in front of us that does not would have judged another path.
-  if (!isLiteral(request.url, endpoint.path)) return 'request.path-ambiguous'
+  const path = literalPath(endpoint.path, request)
+  if (path === undefined) return 'endpoint.unknown'
+  if (!isLiteral(request.url, path)) return 'request.path-ambiguous'
   if (isPrefetch(request.headers)) return 'request.prefetch-refused'
   const method = methodOf(endpoint, request.method)
   if (!method) return 'request.method-not-allowed'
-  const code = csrfRefusal(method.guard, csrfFacts(request.method, request.headers), context.origin)
+  const code = csrfRefusal(kindOf(method.guard, request.headers), csrfFacts(request.method, request.headers), context.origin)
   if (code) noteCsrf(context, request, code, endpoint.name)
   return code
+}
+
+const REF = /^[\w-]{22}$/
+const refOf = ({ params }: FastifyRequest): SessionRef | undefined => {
+  const ref: unknown = typeof params === 'object' && params !== null && 'ref' in params ? params.ref : undefined
+  return typeof ref === 'string' && REF.test(ref) ? (ref as SessionRef) : undefined
+}
+
+/** The one spelling of the path that was asked for; undefined: what stands in the place of `{ref}` is none. */
+const literalPath = (path: string, request: FastifyRequest): string | undefined => {
+  if (!path.includes('{ref}')) return path
+  const ref = refOf(request)
+  return ref === undefined ? undefined : path.replace('{ref}', ref)
 }
 
 const isLiteral = (url: string, path: string): boolean => url.startsWith(path) && (url.length === path.length || url[path.length] === '?')
 
 const methodOf = (endpoint: Endpoint, method: string): EndpointMethod | undefined =>
-  method === 'GET' || method === 'HEAD' || method === 'POST' ? endpoint.methods[method] : undefined
+  method === 'DELETE' || method === 'GET' || method === 'HEAD' || method === 'POST' ? endpoint.methods[method] : undefined
 
 const serve = async (context: EdgeContext, endpoint: Endpoint, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
   const method = methodOf(endpoint, request.method)
@@ -105,6 +123,7 @@ const serve = async (context: EdgeContext, endpoint: Endpoint, request: FastifyR
     cookieHeader: request.headers.cookie,
     sessionCookie: context.cookies.read(request.headers.cookie),
     visitor: visitorOf(context, request),
+    ref: refOf(request),
     form: typeof request.body === 'string' ? new URLSearchParams(request.body) : undefined,
     isNavigation: isNavigation(request.headers),
     note: (used) => {

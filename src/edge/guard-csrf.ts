@@ -6,6 +6,10 @@ import type { ProblemCode } from '../domain/problem.ts'
  * `page`: the gateway's own pages, which are navigated to. `open`: nothing the cookie authorises (`principal: none`, frontend files).
  */
 export type GuardedKind = 'api' | 'form' | 'page' | 'open'
+/** `view`: a `page` to a navigation and `api` to all else. What another origin gets of either, it cannot read: no CORS, no frame, no Strict cookie. */
+export type EndpointKind = GuardedKind | 'view'
+export const kindOf = (kind: EndpointKind, headers: HeaderBag): GuardedKind =>
+  kind !== 'view' ? kind : isNavigation(headers) ? 'page' : 'api'
 
 /** The header values as Node joins them: a doubled header reads `a, b` and equals nothing below. */
 export interface CsrfFacts {

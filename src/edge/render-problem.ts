@@ -2,7 +2,7 @@ import type { ProblemDocument } from '../contract/problem-document.ts'
 import type { ProblemCode } from '../domain/problem.ts'
 import { GatewayError, problem } from '../domain/problem.ts'
 import type { Answer } from './answer.ts'
-import { ownHeaders } from './answer.ts'
+import { ownHeaders, withForms } from './answer.ts'
 import type { HeaderBag } from './guard-csrf.ts'
 import { isNavigation } from './guard-csrf.ts'
 import type { PageContent, Pages } from './pages/layout.ts'
@@ -84,7 +84,9 @@ export const pageAnswer = (
 ): Answer => ({
   status,
   headers: {
-    ...ownHeaders(https, pages.policy),
+    ...ownHeaders(https, content.entries ? withForms(pages.policy) : pages.policy),
+    // Else a form's Origin would be `null`, by which a browser without Fetch Metadata is judged.
+    ...(content.entries && { 'referrer-policy': 'same-origin' }),
     'cross-origin-opener-policy': 'same-origin',
     'content-type': 'text/html; charset=utf-8',
     ...headers,

@@ -16,6 +16,8 @@ import type { LogoutRoutesDeps } from './logout-routes.ts'
 import { logoutEndpoints } from './logout-routes.ts'
 import type { ProviderLogoutDeps } from './provider-logout-routes.ts'
 import { providerLogoutEndpoints } from './provider-logout-routes.ts'
+import type { MySessionsRoutesDeps } from './my-sessions-routes.ts'
+import { mySessionsEndpoints } from './my-sessions-routes.ts'
 import type { ProxyRoutesDeps } from './proxy-routes.ts'
 import { registerProxyRoutes } from './proxy-routes.ts'
 import { FORM, formParser } from './read-form.ts'
@@ -32,6 +34,7 @@ export interface PublicServerDeps {
   readonly logout: LogoutRoutesDeps
   readonly providerLogout: ProviderLogoutDeps
   readonly session: SessionRoutesDeps
+  readonly mySessions: MySessionsRoutesDeps
   readonly proxy: ProxyRoutesDeps
   readonly frontend: FrontendRoutesDeps
   /** PEM. */
@@ -121,6 +124,7 @@ export const createPublicServer = async (deps: PublicServerDeps): Promise<Fastif
       ...logoutEndpoints(context, deps.logout),
       ...providerLogoutEndpoints(context, deps.providerLogout),
       ...sessionEndpoints(context, deps.session),
+      ...mySessionsEndpoints(context, deps.mySessions),
     ])
     // Whatever else lies under these is ours as well: never proxied, never the frontend's.
     for (const url of [context.basePath, `${context.basePath}/*`, '/.well-known/sallyport/*'])

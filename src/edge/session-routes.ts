@@ -1,14 +1,13 @@
 import { ENDPOINTS } from '../contract/paths.ts'
 import type { Broker } from '../domain/broker.ts'
 import type { SessionStore } from '../domain/session-store.ts'
-import type { HeldSession } from '../domain/session.ts'
-import { problemOf } from '../flows/session-problem.ts'
 import type { SessionViewSettings } from '../flows/session-view.ts'
 import { sessionTimers, sessionView } from '../flows/session-view.ts'
 import type { Answer } from './answer.ts'
 import { jsonAnswer } from './answer.ts'
 import type { EdgeContext } from './edge-context.ts'
 import type { Call, Endpoint } from './endpoint.ts'
+import { withSession } from './with-session.ts'
 
 export interface SessionRoutesDeps {
   readonly store: Pick<SessionStore, 'peek' | 'open' | 'touch'>
@@ -19,22 +18,7 @@ export interface SessionRoutesDeps {
 export const sessionEndpoints = (context: EdgeContext, deps: SessionRoutesDeps): readonly Endpoint[] => {
   const { https, clock } = context
 
-  const withSession =
-    (answer: (held: HeldSession, call: Call) => Answer | Promise<Answer>) =>
-    async (call: Call): Promise<Answer> => {
-      if (call.sessionCookie === undefined) return call.problem('session.absent')
-      const here = deps.store.peek(call.sessionCookie, clock.now())
-      if (here) {
-        call.note(here.session.ref)
-        return answer(here, call)
-      }
-      const opened = await deps.store.open(call.sessionCookie)
-      if (opened.kind !== 'found') return call.problem(problemOf(opened))
-      call.note(opened.held.session.ref)
-      return answer(opened.held, call)
-    }
-
-  const user = withSession((held, call) => {
+  const user = withSession(deps.store, clock, (held, call) => {
     if (call.query.kind === 'doubled') return call.problem('request.parameter-invalid')
     const slide = call.query.get('slide')
     if (slide !== undefined && slide !== 'true' && slide !== 'false') return call.problem('request.parameter-invalid')
@@ -44,9 +28,11 @@ export const sessionEndpoints = (context: EdgeContext, deps: SessionRoutesDeps):
   })
 
   /** A page that watches its timers must not keep the session alive by watching. */
-  const timers = withSession((held) => jsonAnswer(https, 200, sessionTimers(deps.view, held, held.lastSeenAt, clock.now())))
+  const timers = withSession(deps.store, clock, (held) =>
+    jsonAnswer(https, 200, sessionTimers(deps.view, held, held.lastSeenAt, clock.now())),
+  )
 
-  const refresh = withSession(async (held, call) => {
+  const refresh = withSession(deps.store, clock, async (held, call) => {
     const outcome = await deps.broker.refreshNow(held)
     if (outcome.kind === 'unavailable') return call.problem(outcome.code, { retryAfterSeconds: outcome.retryAfter / 1000 })
     if (outcome.kind === 'refused') return call.problem(outcome.code)

@@ -9,6 +9,7 @@ import type { Broker } from '../../src/domain/broker.ts'
 import type { MetricName, Metrics } from '../../src/domain/metric.ts'
 import type { Provider, Redeemed } from '../../src/domain/provider.ts'
 import type { Route } from '../../src/domain/route.ts'
+import type { SessionDirectory } from '../../src/domain/session-directory.ts'
 import type { OnceStore, SessionStore } from '../../src/domain/session-store.ts'
 import type { EdgeContext } from '../../src/edge/edge-context.ts'
 import type { Frontend } from '../../src/edge/frontend-routes.ts'
@@ -25,6 +26,7 @@ import { resumeLogin } from '../../src/flows/login-resume.ts'
 import { login } from '../../src/flows/login.ts'
 import { createLogoutContinue } from '../../src/flows/logout-continue.ts'
 import { logout } from '../../src/flows/logout.ts'
+import { endMine, mySessions } from '../../src/flows/my-sessions.ts'
 import { createRevocations, revokeWithSessions } from '../../src/flows/revocations.ts'
 import type { AccessEntry, Facts, Log } from '../../src/kernel/ports.ts'
 import { Secret } from '../../src/kernel/secret.ts'
@@ -340,6 +342,12 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   const revocations = createRevocations({ provider, once, audit, metrics, clock })
   revokeWithSessions(store, revocations)
   const notices = { ...shared, metrics, requireType: false, unknown: createUnknownLimit() }
+  const directory: SessionDirectory = {
+    ...real.directory,
+    ofSubject: async (...args) => (broken.store ? 'unavailable' : real.directory.ofSubject(...args)),
+    isOfSubject: async (...args) => (broken.store ? 'unavailable' : real.directory.isOfSubject(...args)),
+  }
+  const mine = { store, directory, audit }
   const routes = options.routes?.(upstreamUrl) ?? [
     aRoute(upstreamUrl, { route: { token: { principal: 'user', ask: { ...the.orders, grant: 'refresh' } } } }),
     aRoute(upstreamUrl, {
@@ -410,6 +418,12 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     },
     formTimeoutMs: 1_000,
     session: { store, broker, view: { idleTimeout: minutes(60), recheck: minutes(60), claims: ['sub', 'name'] } },
+    mySessions: {
+      store,
+      list: (held) => mySessions(mine, held),
+      end: (held, ref, visitor) => endMine(mine, held, ref, visitor),
+      endOwn: (sessionCookie, visitor) => logout({ ...shared, revocations, continuation }, { sessionCookie, reason: 'local', visitor }),
+    },
     proxy: { table: routeTable(routes, ['/bff']), decide, store, broker, forwarder, idleTimeout: minutes(60) },
     frontend: { frontend: frontendOf(options.frontend, upstreamUrl), requireSignIn: options.requireSignIn ?? [], store, forwarder },
   })

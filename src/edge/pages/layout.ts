@@ -16,9 +16,17 @@ export interface Action {
   readonly href: string
 }
 
+export interface Entry {
+  readonly heading: string
+  readonly lines: readonly string[]
+  /** A form of its own. `describes`: what a screen reader says after the label, so that no two buttons read alike. */
+  readonly button: { readonly label: string; readonly describes: string; readonly action: string }
+}
+
 export interface PageContent {
   readonly title: string
   readonly text: string
+  readonly entries?: readonly Entry[]
   readonly actions: readonly Action[]
   readonly requestId: string
 }
@@ -82,7 +90,7 @@ export const brandedPages = (branding: Branding): Pages => {
         ...fixed,
         title: escapeHtml(content.title),
         text: escapeHtml(content.text),
-        actions: actionList(content.actions),
+        actions: entryList(content.entries ?? []) + actionList(content.actions),
         request_id: escapeHtml(content.requestId),
       }
       return template.parts.map((part) => (part.kind === 'html' ? part.html : (values[part.name] ?? ''))).join('')
@@ -95,6 +103,13 @@ const ownTemplate = (): Extract<Template, { kind: 'ok' }> => {
   if (template.kind === 'refused') throw new Error('the gateway refuses its own template')
   return template
 }
+
+const entryList = (entries: readonly Entry[]): string =>
+  entries.length === 0 ? '' : `<ul class="entries">\n${entries.map(entryItem).join('')}</ul>\n`
+
+const entryItem = ({ heading, lines, button }: Entry): string =>
+  `<li><div><h2>${escapeHtml(heading)}</h2>${lines.map((line) => `<p>${escapeHtml(line)}</p>`).join('')}</div>` +
+  `<form method="post" action="${escapeHtml(button.action)}"><button aria-label="${escapeHtml(`${button.label}: ${button.describes}`)}">${escapeHtml(button.label)}</button></form></li>\n`
 
 const actionList = (actions: readonly Action[]): string =>
   actions.length === 0

@@ -27,8 +27,14 @@ p{margin:0 0 1rem}
 .actions a{display:inline-block;padding:.6rem 1.1rem;border-radius:9px;border:1px solid var(--accent);color:var(--accent);text-decoration:none;font-weight:600}
 .actions a:first-child{background:var(--fill);color:var(--on-fill)}
 .actions a:hover{text-decoration:underline}
+.entries{list-style:none;margin:1.25rem 0 0;padding:0}
+.entries li{display:flex;flex-wrap:wrap;gap:.75rem;align-items:center;justify-content:space-between;padding:.9rem 0;border-top:1px solid var(--line)}
+.entries h2{font-size:1rem;margin:0 0 .2rem}
+.entries p{margin:0;font-size:.85rem;color:var(--quiet)}
+.entries button{font:inherit;font-size:.9rem;font-weight:600;padding:.45rem .9rem;border-radius:9px;border:1px solid var(--accent);background:none;color:var(--accent);cursor:pointer}
+.entries button:hover{text-decoration:underline}
 .support{margin:1.25rem 0 0;font-size:.9rem}
 .support a{color:var(--accent)}
-a:focus-visible{outline:3px solid var(--accent);outline-offset:3px}
+a:focus-visible,button:focus-visible{outline:3px solid var(--accent);outline-offset:3px}
 footer{margin-top:1.75rem;padding-top:.9rem;border-top:1px solid var(--line);font-size:.8rem;color:var(--quiet)}
 code{font:inherit;font-family:ui-monospace,SFMono-Regular,Menlo,monospace;overflow-wrap:anywhere}`
