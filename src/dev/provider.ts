@@ -30,12 +30,18 @@ export interface DevProviderOptions {
   /** Audience (an absolute URI, RFC 8707) → the scopes that may be granted for it. */
   readonly resources: Readonly<Record<string, readonly string[]>>
   readonly accessTokenSeconds: number
+  /** Where browsers and clients reach it, when that is not its own port. */
+  readonly issuer?: string
+  /** `DEV_USERS` unless given. */
+  readonly users?: readonly DevUser[]
   /** Called after each answer of the token endpoint. */
   readonly onTokenRequest?: (grantType: string, ok: boolean) => void
 }
 
 export interface DevProvider {
   readonly issuer: string
+  /** The one it listens on. */
+  readonly port: number
   /** Refuses connections until `back`, and forgets nothing. */
   away(): Promise<void>
   /** On the same port; rejects when somebody else has it by now. */
@@ -52,13 +58,14 @@ export const startDevProvider = async (options: DevProviderOptions): Promise<Dev
   const server = createServer()
   await listen(server, options.port)
   const { port } = server.address() as AddressInfo
-  const issuer = `http://127.0.0.1:${port}`
+  const issuer = options.issuer ?? `http://127.0.0.1:${port}`
   const provider = new Provider(issuer, configuration(options))
   provider.on('grant.success', (ctx: KoaContextWithOIDC) => options.onTokenRequest?.(String(ctx.oidc.params?.['grant_type']), true))
   provider.on('grant.error', (ctx: KoaContextWithOIDC) => options.onTokenRequest?.(String(ctx.oidc?.params?.['grant_type']), false))
   const answer = provider.callback()
+  const users = usersOf(options)
   server.on('request', (request, response) => {
-    if (request.url?.startsWith('/interaction/')) void interact(provider, request, response)
+    if (request.url?.startsWith('/interaction/')) void interact(provider, users, request, response)
     else void answer(request, response)
   })
   // One after the other: who looks while a port is being opened or closed would think that there is nothing to do.
@@ -70,12 +77,15 @@ export const startDevProvider = async (options: DevProviderOptions): Promise<Dev
   }
   return {
     issuer,
+    port,
     away: () => next(async () => (server.listening ? close(server) : undefined)),
     back: () => next(async () => (server.listening ? undefined : listen(server, port))),
     isAway: () => !server.listening,
     stop: () => next(() => close(server)),
   }
 }
+
+const usersOf = ({ users }: DevProviderOptions): readonly DevUser[] => users ?? DEV_USERS
 
 const configuration = (options: DevProviderOptions): Configuration => ({
   adapter: providerStore(),
@@ -95,7 +105,7 @@ const configuration = (options: DevProviderOptions): Configuration => ({
     },
   ],
   findAccount: (_ctx, id) => {
-    const user = DEV_USERS.find((u) => u.subject === id)
+    const user = usersOf(options).find((u) => u.subject === id)
     if (!user) return undefined
     return {
       accountId: id,
@@ -187,17 +197,22 @@ class UnknownResource extends Error {
 }
 
 /** GET shows who may sign in; POST is the choice. There are no passwords: it listens on loopback only and lives as long as the demo. */
-const interact = async (provider: Provider, request: IncomingMessage, response: ServerResponse): Promise<void> => {
+const interact = async (
+  provider: Provider,
+  users: readonly DevUser[],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> => {
   try {
     const details = await provider.interactionDetails(request, response)
     const { login_hint: given } = details.params
     const hint = typeof given === 'string' ? given : ''
     if (request.method !== 'POST') {
-      response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).end(signInPage(DEV_USERS, hint))
+      response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).end(signInPage(users, hint))
       return
     }
     const chosen = new URLSearchParams(await readForm(request))
-    const user = DEV_USERS.find((u) => u.subject === chosen.get('user'))
+    const user = users.find((u) => u.subject === chosen.get('user'))
     const result = user
       ? { login: { accountId: user.subject, remember: false } }
       : { error: 'access_denied', error_description: 'cancelled' }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort, startGatewayProcess, type GatewayProcess } from './processes.ts'
@@ -17,6 +17,8 @@ export interface GatewaySettings {
   readonly redisUrl?: string | undefined
   /** YAML lines under `session.store`, indented by four. */
   readonly store?: readonly string[]
+  /** Each replica has a folder of keys of its own, at first with the same content: it sees a new file when the test puts it there. */
+  readonly ownKeys?: boolean
   /** `generic` when not given. */
   readonly profile?: 'generic' | 'keycloak'
   /** YAML lines under `provider`, indented by two. */
@@ -27,6 +29,8 @@ export interface GatewaySettings {
   /** Of `login`; unless set, sign-ins are not limited: all of a test's come from one address. */
   readonly login?: string
   readonly entry?: string
+  /** More environment of replica `at`, asked at each of its starts. */
+  readonly env?: (at: number) => Readonly<Record<string, string>>
   /** `alive`: listens, and may be waiting for its store. */
   readonly until?: 'ready' | 'alive'
 }
@@ -44,6 +48,8 @@ export interface Gateways {
   readonly gateways: GatewayProcess[]
   readonly folder: string
   readonly redisPrefix: string
+  /** The folder of keys of each replica. */
+  readonly keys: readonly string[]
   /** Replica `at` again, with the same configuration, after it was stopped. */
   restart(at: number): Promise<void>
   stop(): Promise<void>
@@ -58,6 +64,12 @@ export const startGateways = async (request: GatewaysRequest): Promise<Gateways>
   const keys = mkdtempSync(join(folder, 'keys-'))
   writeFileSync(join(keys, '20261101T000000Z-000001.key'), randomBytes(32).toString('base64url'), { mode: 0o600 })
   writeFileSync(join(keys, 'index.key'), randomBytes(32).toString('base64url'), { mode: 0o600 })
+  const keysOf = places.map((_place, at) => {
+    if (!request.ownKeys) return keys
+    const own = join(folder, `keys-of-${at}`)
+    cpSync(keys, own, { recursive: true })
+    return own
+  })
   const store = request.redisUrl
     ? ['  store:', `    redis: { url: '${request.redisUrl}', key_prefix: ${redisPrefix} }`, ...(request.store ?? [])]
     : ['  store: memory']
@@ -82,7 +94,7 @@ export const startGateways = async (request: GatewaysRequest): Promise<Gateways>
         "  client_auth: [{ client_secret: '${env:CLIENT_SECRET}' }]",
         ...(request.providerLines ?? []),
         'session:',
-        `  keys_dir: ${keys}`,
+        `  keys_dir: ${keysOf[at] ?? keys}`,
         ...store,
         'routes:',
         ...request.routes,
@@ -96,7 +108,7 @@ export const startGateways = async (request: GatewaysRequest): Promise<Gateways>
       config,
       publicPort: place.public,
       opsPort: place.ops,
-      env: { CLIENT_SECRET: provider.clientSecret },
+      env: { CLIENT_SECRET: provider.clientSecret, ...request.env?.(at) },
       ...(request.entry && { entry: request.entry }),
       ...(request.until && { until: request.until }),
     })
@@ -108,6 +120,7 @@ export const startGateways = async (request: GatewaysRequest): Promise<Gateways>
     gateways,
     folder,
     redisPrefix,
+    keys: keysOf,
     restart: async (at) => {
       gateways[at] = await begin(at)
     },

@@ -19,6 +19,7 @@ export const freePort = async (): Promise<number> => {
 
 export interface ProviderProcess {
   readonly issuer: string
+  readonly port: number
   /** `refresh_token:ok` → how often. */
   counts(): Promise<Readonly<Record<string, number>>>
   /** Refuses connections until `back`: what it would have been asked meanwhile never left the gateway. */
@@ -32,13 +33,14 @@ export interface ProviderProcess {
 
 interface Told {
   readonly id?: number
+  readonly port?: number
   readonly issuer?: string
   readonly counts?: Readonly<Record<string, number>>
 }
 
 export const startProviderProcess = async (options: Omit<DevProviderOptions, 'onTokenRequest'>): Promise<ProviderProcess> => {
   const child = fork(here('./provider.child.ts'), [JSON.stringify(options)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  const [{ issuer = '' }] = (await once(child, 'message')) as [Told]
+  const [{ issuer = '', port = 0 }] = (await once(child, 'message')) as [Told]
   let asked = 0
   const ask = (command: string): Promise<Told> =>
     new Promise((resolve) => {
@@ -53,6 +55,7 @@ export const startProviderProcess = async (options: Omit<DevProviderOptions, 'on
     })
   return {
     issuer,
+    port,
     counts: async () => (await ask('counts')).counts ?? {},
     away: async () => void (await ask('away')),
     back: async () => void (await ask('back')),

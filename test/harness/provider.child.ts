@@ -19,4 +19,4 @@ process.on('message', ({ id, command }: { id: number; command: string }) => {
   void Promise.resolve(commands[command]?.()).then(() => process.send?.({ id, counts: Object.fromEntries(counts) }))
 })
 process.once('disconnect', () => void provider.stop().then(() => process.exit(0)))
-process.send?.({ issuer: provider.issuer })
+process.send?.({ issuer: provider.issuer, port: provider.port })
