@@ -108,8 +108,7 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
   }
 
   /** In memory, or undefined. */
-  const peekToken = (held: HeldSession): Ready | undefined => {
-    const now = context.clock.now()
+  const peekToken = (held: HeldSession, now: Instant): Ready | undefined => {
     if (token.principal === 'user') {
       const access = broker.peekUser(held, token.ask, now)
       return access && { access }
@@ -195,7 +194,7 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
     if (held) {
       const decision = decide?.(held.session)
       if (decision?.effect === 'refuse') return deny(request, reply, decision, held.session)
-      const ready = peekToken(held)
+      const ready = peekToken(held, now)
       if (ready) {
         store.touch(held, now)
         return forward(request, reply, target, { startedAt, session: held.session, lastSeenAt: held.lastSeenAt }, ready.access)
