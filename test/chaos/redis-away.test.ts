@@ -21,18 +21,15 @@ describe.skipIf(!canStartRedis)('Redis away for 10 s under load, with `store.gra
   let unknown: readonly Steady[]
 
   /** Signed in at `replica`, and served there once; from then on asks at the first. */
-  const users = async (replica: number, count: number): Promise<Steady[]> => {
-    const port = world.gateways[replica]?.port ?? 0
-    const found: Steady[] = []
-    for (let i = 0; i < count; i += 1) {
-      const browser = new Browser()
-      browser.through.set(world.url, port)
-      await signIn(browser, world.url, i % 2 === 0 ? 'ada' : 'grace')
-      expect((await browser.fetch(`${world.url}/api/orders`)).status).toBe(200)
-      found.push(steady(world.url, sessionCookie(browser)))
-    }
-    return found
+  const user = async (replica: number, name: string): Promise<Steady> => {
+    const browser = new Browser()
+    browser.through.set(world.url, world.gateways[replica]?.port ?? 0)
+    await signIn(browser, world.url, name)
+    expect((await browser.fetch(`${world.url}/api/orders`)).status).toBe(200)
+    return steady(world.url, sessionCookie(browser))
   }
+  const users = (replica: number, count: number): Promise<Steady[]> =>
+    Promise.all(Array.from({ length: count }, (_one, i) => user(replica, i % 2 === 0 ? 'ada' : 'grace')))
   beforeAll(async () => {
     redis = await startRedis()
     world = await createWorld({ redisUrl: redis.url, replicas: 2 })
