@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { Log } from '../kernel/ports.ts'
 import { StartError } from '../kernel/start-error.ts'
@@ -8,8 +9,8 @@ import type { RedisSettings } from './settings-redis.ts'
 export interface RedisAccess {
   password(): string | undefined
   sentinelPassword(): string | undefined
-  /** undefined: without TLS. */
-  tls(): ConnectionOptions | undefined
+  /** undefined: without TLS. @param host that is connected to */
+  tls(host: string): ConnectionOptions | undefined
 }
 
 /** @throws StartError when a file of TLS cannot be read the first time: without the CA, any public one would do */
@@ -27,24 +28,27 @@ export const createAccess = (settings: RedisSettings, log: Log): RedisAccess => 
   const access: RedisAccess = {
     password: () => read(settings.passwordFile)?.trimEnd() ?? settings.password?.reveal(),
     sentinelPassword: () => ('sentinel' in settings ? read(settings.sentinel.passwordFile)?.trimEnd() : undefined),
-    tls: () => {
+    tls: (host) => {
       if (!usesTls(settings)) return undefined
       const [ca, cert, key] = [read(settings.caFile), read(settings.certificateFile), read(settings.privateKeyFile)]
+      // SNI takes names only; an address is verified as what it is.
+      const servername = settings.serverName ?? (isIP(host) === 0 ? host : undefined)
       return {
         // Said, because Node leaves it to NODE_TLS_REJECT_UNAUTHORIZED otherwise.
         rejectUnauthorized: true,
-        ...(settings.serverName !== undefined && { servername: settings.serverName }),
+        ...(servername !== undefined && { servername }),
         ...(ca !== undefined && { ca }),
         ...(cert !== undefined && { cert }),
         ...(key !== undefined && { key }),
       }
     },
   }
-  access.tls()
+  access.tls('')
   for (const file of usesTls(settings) ? [settings.caFile, settings.certificateFile, settings.privateKeyFile] : [])
     if (file !== undefined && !kept.has(file))
       throw new StartError('session.redis-file-unreadable', `The file ${file} of session.store.redis cannot be read.`)
   return access
 }
 
-const usesTls = (settings: RedisSettings): boolean => ('url' in settings ? new URL(settings.url).protocol === 'rediss:' : settings.tls)
+export const usesTls = (settings: RedisSettings): boolean =>
+  'url' in settings ? new URL(settings.url).protocol === 'rediss:' : settings.tls

@@ -1,18 +1,18 @@
-import { isIP } from 'node:net'
 import { Redis } from 'ioredis'
 import type { Cluster, RedisOptions } from 'ioredis'
 import { backoff } from '../kernel/backoff.ts'
 import type { Log } from '../kernel/ports.ts'
 import { millis } from '../kernel/time.ts'
-import { createAccess } from './access-redis.ts'
+import { createAccess, usesTls } from './access-redis.ts'
 import type { RedisAccess } from './access-redis.ts'
 import { causeOf } from './cause-redis.ts'
+import { connectorFor } from './connector-redis.ts'
 import type { RedisAddress, RedisSettings, SentinelSettings } from './settings-redis.ts'
 
 /** Long enough for a slow fork of Redis, short enough for a browser; a command that took longer may still have been done. */
 const COMMAND_TIMEOUT_MS = 300
 /** Stack §2.4: everything fails at once instead of queueing, and nothing is sent twice: a script that took effect must not run again. */
-export const FAIL_FAST = {
+const FAIL_FAST = {
   lazyConnect: true,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -46,7 +46,7 @@ export const openClient = (deps: ClientDeps, extra: ClientExtra = {}): Redis => 
     const host = url.hostname.replace(/^\[|\]$/g, '')
     return open(deps, { host, port: url.port === '' ? 6379 : Number(url.port), db: Number(url.pathname.slice(1) || '0') }, extra)
   }
-  if ('sentinel' in settings) return open(deps, behindSentinel(settings.sentinel), extra)
+  if ('sentinel' in settings) return open(deps, {}, extra, primaryOf(deps, settings.sentinel))
   throw new Error('a Cluster is opened by openCluster')
 }
 
@@ -55,59 +55,69 @@ export const openNode = (deps: ClientDeps, { host, port }: RedisAddress, extra: 
   open(deps, { host, port }, extra)
 
 /** One sentinel by its address. */
-export const openSentinel = (deps: ClientDeps, sentinel: SentinelSettings, { host, port }: RedisAddress): Redis => {
-  const fresh = (access: RedisAccess): Fresh => ({ ...authOf(sentinel.username, access.sentinelPassword()), ...tlsOf(access, host) })
-  return open(deps, { host, port, enableReadyCheck: false }, { protocol: 2, commandTimeout: 900 }, fresh)
+export const openSentinel = (deps: ClientDeps, { username }: SentinelSettings, { host, port }: RedisAddress): Redis => {
+  const proof = (access: RedisAccess): Proof => proofOf(username, access.sentinelPassword())
+  return open(deps, { host, port, enableReadyCheck: false }, { protocol: 2, commandTimeout: 900 }, undefined, proof)
 }
 
-/** Without the mapping of replies, which is part of a client's type. */
-type Place = Omit<RedisOptions, 'replyMapping'>
-type Fresh = Partial<Pick<RedisOptions, 'username' | 'password' | 'sentinelPassword' | 'tls' | 'sentinelTLS'>>
-const authOf = (username: string | undefined, password: string | undefined): Fresh => ({
+/** Asks one sentinel after the other, beginning with the one that answered last. Our list is the list: what they call each other is often a name that no certificate has. */
+const primaryOf = (deps: ClientDeps, sentinel: SentinelSettings): (() => Promise<RedisAddress>) => {
+  let first = 0
+  return async () => {
+    const { nodes, name } = sentinel
+    for (let i = 0; i < nodes.length; i += 1) {
+      const node = nodes[(first + i) % nodes.length]
+      const at = node && (await askSentinel(openSentinel(deps, sentinel, node), name))
+      if (!at) continue
+      first = (first + i) % nodes.length
+      return at
+    }
+    throw new Error('All sentinels are unreachable')
+  }
+}
+
+const askSentinel = async (client: Redis, name: string): Promise<RedisAddress | undefined> => {
+  try {
+    await client.connect()
+    const answer = await client.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name)
+    const [host, port]: readonly unknown[] = Array.isArray(answer) ? answer : []
+    return typeof host === 'string' ? { host, port: Number(port) } : undefined
+  } catch {
+    return undefined
+  } finally {
+    client.disconnect()
+  }
+}
+
+type Proof = Partial<Pick<RedisOptions, 'username' | 'password'>>
+export const proofOf = (username: string | undefined, password: string | undefined): Proof => ({
   ...(username !== undefined && { username }),
   ...(password !== undefined && { password }),
 })
-const tlsOf = (access: RedisAccess, host: string | undefined): Fresh => {
-  const tls = access.tls()
-  // SNI takes names only; an address is verified as what it is.
-  return tls ? { tls: { ...(host !== undefined && isIP(host) === 0 && { servername: host }), ...tls } } : {}
-}
 
-/** What of a client's options may change between two connections. */
-export const freshOptions = (settings: RedisSettings, access: RedisAccess, host: string | undefined): Fresh => {
-  const fresh: Fresh = { ...authOf(settings.username, access.password()), ...tlsOf(access, host) }
-  if (!('sentinel' in settings)) return fresh
-  const [sentinelPassword, sentinelTLS] = [access.sentinelPassword(), access.tls()]
-  return { ...fresh, ...(sentinelPassword !== undefined && { sentinelPassword }), ...(sentinelTLS && { sentinelTLS }) }
-}
-
-const behindSentinel = ({ name, nodes, username }: SentinelSettings): Place => ({
-  name,
-  sentinels: nodes.map(({ host, port }) => ({ host, port })),
-  role: 'master',
-  ...(username !== undefined && { sentinelUsername: username }),
-  // Our list is the list: what sentinels call each other is often an address that no certificate names.
-  updateSentinels: false,
-  // ioredis would print what its watchers of sentinels meet on the console; we have our own (failover-watch-redis.ts).
-  failoverDetector: false,
-  sentinelCommandTimeout: COMMAND_TIMEOUT_MS,
-  sentinelRetryStrategy: (times) => backoff(times - 1, millis(50), millis(1_000)),
+/** What every client and every node of a Cluster has in common. `tls` says that there is TLS; how, the connector decides each time. */
+export const commonOptions = (settings: RedisSettings, access: RedisAccess, find?: () => Promise<RedisAddress>) => ({
+  ...FAIL_FAST,
+  Connector: connectorFor(access, find),
+  ...(usesTls(settings) && { tls: {} }),
 })
+
+/** Without the mapping of replies, which is part of a client's type. */
+type Place = Omit<RedisOptions, 'replyMapping'>
 
 const open = (
   { settings, log, access = createAccess(settings, log) }: ClientDeps,
   place: Place,
   extra: ClientExtra,
-  fresh = (from: RedisAccess): Fresh => freshOptions(settings, from, place.host),
+  find?: () => Promise<RedisAddress>,
+  proof = (from: RedisAccess): Proof => proofOf(settings.username, from.password()),
 ): Redis => {
-  const first = fresh(access)
   const options: RedisOptions & { readonly replyMapping?: 'legacy' } = {
-    ...FAIL_FAST,
+    ...commonOptions(settings, access, find),
     ...place,
-    ...first,
-    ...(place.sentinels && first.tls && { enableTLSForSentinelMode: true }),
+    ...proof(access),
     retryStrategy: (times) => {
-      Object.assign(client.options, fresh(access))
+      Object.assign(client.options, proof(access))
       return backoff(times - 1, millis(50), millis(1_000))
     },
     ...extra,
@@ -124,7 +134,7 @@ export const keepConnected = (client: Redis | Cluster): (() => void) => {
   const connect = (): void => {
     if (!stopped) client.connect().catch(() => undefined) // goes on by its retry strategy
   }
-  // Some errors make ioredis give up for good (a connect that was cancelled while a sentinel was asked); we do not.
+  // Where no sentinel answers, and where a connect was cancelled, ioredis gives up for good; we do not.
   client.on('end', () => void setTimeout(connect, 500).unref())
   connect()
   return () => {

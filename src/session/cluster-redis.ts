@@ -4,7 +4,7 @@ import { backoff } from '../kernel/backoff.ts'
 import { millis } from '../kernel/time.ts'
 import { createAccess } from './access-redis.ts'
 import { causeOf } from './cause-redis.ts'
-import { FAIL_FAST, freshOptions, keepConnected } from './client-redis.ts'
+import { commonOptions, keepConnected, proofOf } from './client-redis.ts'
 import type { ClientDeps } from './client-redis.ts'
 import type { RedisServersOpen } from './servers-redis.ts'
 import { slotOf } from './slot.ts'
@@ -20,7 +20,11 @@ export const openCluster = (deps: ClientDeps): RedisServersOpen => {
   const { settings, log } = deps
   if (!('cluster' in settings)) throw new Error('not the settings of a Cluster')
   const access = deps.access ?? createAccess(settings, log)
-  const redisOptions: RedisOptions & { readonly replyMapping?: 'legacy' } = { ...FAIL_FAST, ...freshOptions(settings, access, undefined) }
+  const proof = () => proofOf(settings.username, access.password())
+  const redisOptions: RedisOptions & { readonly replyMapping?: 'legacy' } = {
+    ...commonOptions(settings, access),
+    ...proof(),
+  }
   const options: ClusterOptions & { readonly redisOptions: typeof redisOptions } = {
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -51,7 +55,7 @@ export const openCluster = (deps: ClientDeps): RedisServersOpen => {
   cluster.on('node error', (error: unknown) => log.debug({ cause: causeOf(error) }, 'connection to the store failed'))
   // Told before the node connects, so that what the files say now is what it proves itself with.
   cluster.on('+node', (node: Redis) => {
-    Object.assign(node.options, freshOptions(settings, access, node.options.host))
+    Object.assign(node.options, proof())
     node.on('ready', () => tell(ready))
     tell(changed)
   })

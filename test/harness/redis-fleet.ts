@@ -7,7 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import type { Program } from './debs.ts'
 import { freePort } from './processes.ts'
-import { mortal, type RedisServer, startRedisServer } from './redis-server.ts'
+import { mortal, type RedisServer, startRedisServer, type TlsFiles, tlsSettings } from './redis-server.ts'
 
 /** Several Redis processes that belong together. */
 export interface RedisFleet {
@@ -74,17 +74,28 @@ export const startRedisSentinels = async (program: Program, { ready }: { readonl
   }
 }
 
-const startSentinel = async (program: Program, primaryPort: number): Promise<{ readonly port: number; stop(): Promise<void> }> => {
+interface SentinelRequest {
+  readonly tls?: TlsFiles
+  readonly password?: string
+  readonly quorum?: number
+}
+
+export const startSentinel = async (
+  program: Program,
+  primaryPort: number,
+  { tls, password, quorum = 2 }: SentinelRequest = {},
+): Promise<{ readonly port: number; stop(): Promise<void> }> => {
   const port = await freePort()
   const dir = mkdtempSync(join(tmpdir(), 'sallyport-sentinel-'))
   const file = join(dir, 'sentinel.conf')
   writeFileSync(
     file,
     [
-      `port ${port}`,
+      ...(tls ? tlsSettings(port, tls).map(([name, value]) => `${name} ${value}`) : [`port ${port}`]),
+      ...(password === undefined ? [] : [`requirepass ${password}`]),
       'bind 127.0.0.1',
       `dir ${dir}`,
-      `sentinel monitor ${PRIMARY_NAME} 127.0.0.1 ${primaryPort} 2`,
+      `sentinel monitor ${PRIMARY_NAME} 127.0.0.1 ${primaryPort} ${quorum}`,
       `sentinel down-after-milliseconds ${PRIMARY_NAME} 1000`,
       `sentinel failover-timeout ${PRIMARY_NAME} 4000`,
       `sentinel parallel-syncs ${PRIMARY_NAME} 2`,

@@ -30,7 +30,26 @@ export interface RedisRequest {
   readonly dir?: string
   /** More settings, for instance `['--requirepass', 'x']`. */
   readonly args?: readonly string[]
+  /** Speaks TLS only, on the same port, and asks for a certificate. */
+  readonly tls?: TlsFiles
 }
+
+/** One pair may be good for server and client. */
+export interface TlsFiles {
+  readonly caFile: string
+  readonly certificateFile: string
+  readonly privateKeyFile: string
+}
+/** Settings of a server, a Cluster node or a sentinel that speaks TLS only, among themselves as well. */
+export const tlsSettings = (port: number, files: TlsFiles): readonly (readonly [string, string])[] => [
+  ['port', '0'],
+  ['tls-port', String(port)],
+  ['tls-replication', 'yes'],
+  ['tls-auth-clients', 'yes'],
+  ['tls-ca-cert-file', files.caFile],
+  ['tls-cert-file', files.certificateFile],
+  ['tls-key-file', files.privateKeyFile],
+]
 
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
@@ -71,11 +90,12 @@ const ended = async (child: ChildProcess, signal: NodeJS.Signals): Promise<void>
 export const startRedisServer = async (program: Program, request: RedisRequest = {}): Promise<RedisServer> => {
   const port = request.port ?? (await freePort())
   const dir = request.dir ?? mkdtempSync(join(tmpdir(), 'sallyport-redis-'))
-  const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no']
+  const listens = request.tls ? tlsSettings(port, request.tls).flatMap(([name, value]) => [`--${name}`, value]) : ['--port', String(port)]
+  const place = [...listens, '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no']
   const args = [...place, '--save', '', '--appendonly', 'yes', '--appendfsync', 'everysec', ...(request.args ?? [])]
   let child = await started(program, args)
   return {
-    url: `redis://127.0.0.1:${port}`,
+    url: `${request.tls ? 'rediss' : 'redis'}://127.0.0.1:${port}`,
     port,
     dir,
     get pid() {

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import { createServer as createPlainServer } from 'node:net'
 import { createServer } from 'node:tls'
 import { afterEach, expect, it, vi } from 'vitest'
 import { openClient } from '../../../src/session/client-redis.ts'
@@ -27,4 +28,19 @@ it('the environment cannot switch off the verification of Redis', async () => {
   client.disconnect()
   server.close()
   expect(received).toBe(0)
+})
+
+it('a second error of one connection, as a TLS server that refuses us after the handshake makes it, ends nothing', async () => {
+  const server = createPlainServer((socket) => socket.on('error', () => undefined).resume())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const url = `redis://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const settings = { url, username: undefined, passwordFile: undefined, caFile: undefined, serverName: undefined, keyPrefix: 't' }
+  const client = openClient({ settings, log: recordingLog().log })
+  client.connect().catch(() => undefined)
+  await once(client, 'connect')
+  const { stream } = client
+  stream.emit('error', new Error('write ECONNRESET'))
+  expect(() => stream.emit('error', new Error('alert number 116'))).not.toThrow()
+  client.disconnect()
+  server.close()
 })
