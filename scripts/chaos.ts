@@ -10,6 +10,8 @@ const { values } = parseArgs({
     operations: { type: 'string', default: process.env['CHAOS_OPERATIONS'] ?? '100000' },
     seed: { type: 'string', default: process.env['CHAOS_SEED'] ?? String(Date.now() % 1_000_000) },
     minutes: { type: 'string', default: process.env['CHAOS_MINUTES'] ?? '30' },
+    /** `one`, `sentinel`, or `both`: half of the operations each. */
+    topology: { type: 'string', default: 'both' },
     /** Minutes by which clocks may be off, for instance `-3,0,3`. */
     offsets: { type: 'string', default: '0' },
   },
@@ -17,21 +19,32 @@ const { values } = parseArgs({
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 const seed = Number(values.seed)
+const topologies =
+  values.topology === 'both' ? (['one', 'sentinel'] as const) : [values.topology === 'sentinel' ? 'sentinel' : ('one' as const)]
 const program = await findProgram()
 if (!program) throw new Error('no Redis program here: install redis-server')
-const file = join(tmpdir(), `sallyport-chaos-${seed}.jsonl`)
-say(`seed ${seed}, ${values.operations} operations; history: ${file}`)
-const result = await runFaults({
-  program,
-  seeds: [seed],
-  operations: Number(values.operations),
-  withinMs: Number(values.minutes) * 60_000,
-  offsetsMin: values.offsets.split(',').map(Number),
-  file,
-  progress: (operations, seconds) => say(`${operations} operations in ${Math.round(seconds)} s`),
-})
-say(`${result.operations} operations in ${Math.round(result.seconds)} s: ${Math.round(result.operations / result.seconds)} a second`)
-for (const [name, count] of Object.entries(result.counts).toSorted(([a], [b]) => a.localeCompare(b))) say(`  ${name}: ${count}`)
-for (const { rule, at, what } of result.violations) say(`VIOLATION ${rule} at ${Math.round(at)} ms: ${what}`)
-say(result.violations.length === 0 ? 'no rule was broken' : `${result.violations.length} violations; again with --seed ${seed}`)
-process.exitCode = result.violations.length === 0 ? 0 : 1
+for (const topology of topologies) {
+  const operations = Math.ceil(Number(values.operations) / topologies.length)
+  const file = join(tmpdir(), `sallyport-chaos-${seed}-${topology}.jsonl`)
+  say(`seed ${seed}, Redis: ${topology}, ${operations} operations; history: ${file}`)
+  const result = await runFaults({
+    program,
+    seeds: [seed],
+    operations,
+    topology,
+    withinMs: (Number(values.minutes) * 60_000) / topologies.length,
+    offsetsMin: values.offsets.split(',').map(Number),
+    file,
+    progress: (done, seconds) => say(`${done} operations in ${Math.round(seconds)} s`),
+  })
+  say(`${result.operations} operations in ${Math.round(result.seconds)} s: ${Math.round(result.operations / result.seconds)} a second`)
+  for (const [name, count] of Object.entries(result.counts).toSorted(([a], [b]) => a.localeCompare(b))) say(`  ${name}: ${count}`)
+  for (const { rule, at, what } of result.violations) say(`VIOLATION ${rule} at ${Math.round(at)} ms: ${what}`)
+  if (result.operations < operations) say(`${operations - result.operations} operations fewer than asked for: give it more --minutes`)
+  say(
+    result.violations.length === 0
+      ? 'no rule was broken'
+      : `${result.violations.length} violations; again with --seed ${seed} --topology ${topology}`,
+  )
+  if (result.violations.length > 0) process.exitCode = 1
+}

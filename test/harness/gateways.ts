@@ -15,6 +15,8 @@ export const freePlaces = (count: number): Promise<Place[]> =>
 export interface GatewaySettings {
   /** undefined: the memory store. */
   readonly redisUrl?: string | undefined
+  /** Instead of a URL: YAML of where Redis is. */
+  readonly redisPlace?: string | undefined
   /** YAML lines under `session.store`, indented by four. */
   readonly store?: readonly string[]
   /** Each replica has a folder of keys of its own, at first with the same content: it sees a new file when the test puts it there. */
@@ -70,9 +72,8 @@ export const startGateways = async (request: GatewaysRequest): Promise<Gateways>
     cpSync(keys, own, { recursive: true })
     return own
   })
-  const store = request.redisUrl
-    ? ['  store:', `    redis: { url: '${request.redisUrl}', key_prefix: ${redisPrefix} }`, ...(request.store ?? [])]
-    : ['  store: memory']
+  const place = request.redisPlace ?? (request.redisUrl && `url: '${request.redisUrl}'`)
+  const store = place ? ['  store:', `    redis: { ${place}, key_prefix: ${redisPrefix} }`, ...(request.store ?? [])] : ['  store: memory']
 
   const begin = async (at: number): Promise<GatewayProcess> => {
     const place = places[at]

@@ -4,12 +4,12 @@ import type { DevUser } from '../../../src/dev/provider.ts'
 import type { Program } from '../debs.ts'
 import { freePlaces, type Gateways, startGateways } from '../gateways.ts'
 import { auditOf, type GatewayProcess, type ProviderProcess, startProviderProcess } from '../processes.ts'
-import { type RedisServer, startRedisServer } from '../redis-server.ts'
 import type { HistoryEvent } from './history.ts'
 import { type ProviderProxy, startProviderProxy } from './provider-proxy.ts'
 import type { Random } from './random.ts'
 import { type RecordingApi, startRecordingApi } from './recording-api.ts'
-import { addressOf, startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
+import { type StoreServers, startStoreServers, type Topology } from './store-servers.ts'
+import { addressOf } from './tcp-proxy.ts'
 
 export const REPLICAS = 3
 export const GRACE_MS = 3_000
@@ -27,8 +27,7 @@ export const USERS: readonly DevUser[] = Array.from({ length: 6 }, (_one, at) =>
 
 export interface FaultWorld {
   readonly url: string
-  readonly redis: RedisServer
-  readonly store: TcpProxy
+  readonly store: StoreServers
   readonly provider: ProviderProxy
   readonly gateways: readonly GatewayProcess[]
   /** SIGKILL and a new start, perhaps with another clock. */
@@ -45,6 +44,9 @@ export interface FaultWorldOptions {
   readonly now: () => number
   /** Minutes the clocks of gateways may be off by; each start draws one. */
   readonly offsetsMin: readonly number[]
+  readonly topology: Topology
+  /** Another entry than bin/sallyport.mjs, for tests of the tests. */
+  readonly entry?: string | undefined
 }
 
 const PRELOAD = new URL('../gateway-preload.child.ts', import.meta.url).href
@@ -53,8 +55,7 @@ const MAIN = fileURLToPath(new URL('../../../bin/sallyport.mjs', import.meta.url
 /** Three gateways over one Redis, a provider with strict rotation and an API, with a proxy of ours on every line on which something may go wrong. */
 export const startFaultWorld = async (options: FaultWorldOptions): Promise<FaultWorld> => {
   const { program, random, record, now } = options
-  const redis = await startRedisServer(program)
-  const store = await startTcpProxy(redis.port)
+  const store = await startStoreServers(program, options.topology)
   const proxy = await startProviderProxy(record, now)
   const api = await startRecordingApi()
   const places = await freePlaces(REPLICAS)
@@ -76,19 +77,19 @@ export const startFaultWorld = async (options: FaultWorldOptions): Promise<Fault
   const fleet = await startGateways({
     places,
     provider: { issuer, clientId: CLIENT_ID, clientSecret },
-    redisUrl: `redis://127.0.0.1:${store.port}`,
+    redisPlace: store.place,
     store: [`    grace: ${GRACE_MS / 1000}s`],
     providerLines: ['  rotation: strict', `  timeout: ${PROVIDER_TIMEOUT_MS / 1000}s`],
     routes: routesTo(api),
     lines: ['telemetry: { log: { level: error } }'],
-    entry: MAIN,
+    entry: options.entry ?? MAIN,
     env: (at) => {
       const offset = random.pick(options.offsetsMin)
       if (offset !== 0) record({ kind: 'fault', fault: 'clock-offset', gateway: at, from: now(), to: now(), on: `${offset} min` })
       return { NODE_OPTIONS: `--import=${PRELOAD}`, CONNECT_FROM: addressOf(at), CLOCK_OFFSET_MS: String(offset * 60_000) }
     },
   })
-  return worldOf({ fleet, redis, store, proxy, provider, api })
+  return worldOf({ fleet, store, proxy, provider, api })
 }
 
 const routesTo = ({ url }: RecordingApi): string[] => [
@@ -105,18 +106,16 @@ const routesTo = ({ url }: RecordingApi): string[] => [
 
 interface Parts {
   readonly fleet: Gateways
-  readonly redis: RedisServer
-  readonly store: TcpProxy
+  readonly store: StoreServers
   readonly proxy: ProviderProxy
   readonly provider: ProviderProcess
   readonly api: RecordingApi
 }
 
-const worldOf = ({ fleet, redis, store, proxy, provider, api }: Parts): FaultWorld => {
+const worldOf = ({ fleet, store, proxy, provider, api }: Parts): FaultWorld => {
   const former: { readonly at: number; readonly process: GatewayProcess }[] = []
   return {
     url: fleet.url,
-    redis,
     store,
     provider: proxy,
     gateways: fleet.gateways,
@@ -143,7 +142,7 @@ const worldOf = ({ fleet, redis, store, proxy, provider, api }: Parts): FaultWor
     stop: async () => {
       // In this order: a gateway whose store is gone has nothing to wait for.
       await fleet.stop()
-      await Promise.all([proxy, provider, api, store, redis].map((part) => part.stop()))
+      await Promise.all([proxy, provider, api, store].map((part) => part.stop()))
     },
   }
 }

@@ -1,12 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { Redis } from 'ioredis'
 import { SCRIPTS } from '../../../src/session/scripts-redis.ts'
 import { type FaultWorld, PROVIDER_TIMEOUT_MS, REPLICAS } from './fault-world.ts'
 import type { Fault, FaultName, HistoryEvent } from './history.ts'
 import type { TokenFate } from './provider-proxy.ts'
 import type { Random } from './random.ts'
+import { tell } from './store-servers.ts'
 
-type Injected = Exclude<FaultName, 'clock-offset' | 'redis-failover'>
+type Injected = Exclude<FaultName, 'clock-offset'>
 
 export interface Injector {
   /** One fault after the other until `stop`; each is over and healed before the next. */
@@ -26,7 +26,8 @@ const EVENTS = ['save', 'mark', 'end', 'create', 'takeMark', 'token'] as const
 const WAIT_FOR_EVENT_MS = 3_000
 
 export const createInjector = ({ world, record, now }: InjectorOptions): Injector => {
-  const { redis, store, provider } = world
+  const { provider } = world
+  const { wire } = world.store
   let stopped = false
 
   const during = async (fault: Injected, work: () => Promise<Partial<Fault> | void>): Promise<void> => {
@@ -34,14 +35,19 @@ export const createInjector = ({ world, record, now }: InjectorOptions): Injecto
     const more = (await work()) ?? {}
     record({ kind: 'fault', fault, from, to: now(), ...more })
   }
-  const asAdmin = async (...command: [string, ...string[]]): Promise<void> => {
-    const admin = new Redis(redis.port, '127.0.0.1', { retryStrategy: () => null })
-    admin.on('error', () => undefined)
-    try {
-      await admin.call(...command)
-    } finally {
-      admin.disconnect()
-    }
+  /** Another primary, after this one died, stopped or was told to go; what it had not handed on is lost with it. */
+  const failOver = async (random: Random): Promise<Partial<Fault>> => {
+    const before = await world.store.primary()
+    const how = random.pick(['killed', 'frozen', 'told to'] as const)
+    if (how === 'killed') await before.kill()
+    else if (how === 'frozen') before.freeze()
+    else await world.store.promote()
+    const end = now() + 20_000
+    while ((await world.store.primary().catch(() => before)) === before && now() < end) await wait(50)
+    if (how === 'killed') await before.restart()
+    before.thaw()
+    await world.store.whole()
+    return { on: how }
   }
 
   /** Falls at the event itself, or when it has waited too long. `held`: what was on the wire never arrives. */
@@ -63,13 +69,13 @@ export const createInjector = ({ world, record, now }: InjectorOptions): Injecto
       const { sha } = SCRIPTS[event]
       const direction = random.pick(['to-store', 'from-store'] as const)
       let asked: object | undefined
-      store.watch = (its, which, piece, connection) => {
+      wire.watch = (its, which, piece, connection) => {
         if (its !== gateway) return true
         const isCall = which === 'to-store' && piece.includes(sha)
         if (isCall && direction === 'from-store') asked = connection
         const isIt = direction === 'to-store' ? isCall : which === 'from-store' && connection === asked
         if (!isIt) return true
-        store.watch = undefined
+        wire.watch = undefined
         kill()
         happened.resolve(`${event} ${direction}, ${held ? 'held back' : 'passed on'}`)
         return !held
@@ -78,7 +84,7 @@ export const createInjector = ({ world, record, now }: InjectorOptions): Injecto
     const on = await happened.promise
     clearTimeout(late)
     kill()
-    store.watch = undefined
+    wire.watch = undefined
     provider.fate = async () => ({ kind: 'pass' })
     return on
   }
@@ -101,14 +107,14 @@ export const createInjector = ({ world, record, now }: InjectorOptions): Injecto
   const slow = async (random: Random): Promise<Partial<Fault>> => {
     const delay = random.int(20, 600)
     const gateway = random.int(0, REPLICAS)
-    store.line(gateway).delay = delay
+    wire.line(gateway).delay = delay
     await wait(random.int(500, 2_000))
-    store.line(gateway).delay = 0
+    wire.line(gateway).delay = 0
     return { gateway, on: `${delay} ms` }
   }
   const cutInside = async (random: Random): Promise<Partial<Fault>> => {
     const gateway = random.int(0, REPLICAS)
-    const line = store.line(gateway)
+    const line = wire.line(gateway)
     line.cutAfter = random.int(0, 80)
     const on = `${line.cutAfter} bytes`
     for (const end = now() + 1_000; line.cutAfter !== undefined && now() < end; ) await wait(10)
@@ -117,38 +123,42 @@ export const createInjector = ({ world, record, now }: InjectorOptions): Injecto
   }
   const drop = async (random: Random): Promise<Partial<Fault>> => {
     const gateway = random.int(0, REPLICAS)
-    store.line(gateway).silent = true
+    wire.line(gateway).silent = true
     await wait(random.int(300, 3_000))
-    store.line(gateway).silent = false
-    store.cut(gateway) // what was swallowed is missing in the middle: such a connection is of no more use
+    wire.line(gateway).silent = false
+    wire.cut(gateway) // what was swallowed is missing in the middle: such a connection is of no more use
     return { gateway }
   }
 
   const faults: Readonly<Record<Injected, (random: Random) => Promise<void>>> = {
     'redis-kill': (random) =>
       during('redis-kill', async () => {
+        const redis = await world.store.primary()
         await redis.kill()
         await wait(random.int(100, 2_500))
         await redis.restart()
       }),
-    'redis-restart': () => during('redis-restart', () => redis.restart()),
+    'redis-restart': () => during('redis-restart', async () => (await world.store.primary()).restart()),
     'redis-freeze': (random) =>
       during('redis-freeze', async () => {
+        const redis = await world.store.primary()
         redis.freeze()
         await wait(random.int(200, 3_500))
         redis.thaw()
       }),
     'redis-readonly': (random) =>
       during('redis-readonly', async () => {
-        await asAdmin('REPLICAOF', '127.0.0.1', '1')
+        const { port } = await world.store.primary()
+        await tell(port, ['REPLICAOF', '127.0.0.1', '1'])
         await wait(random.int(200, 2_500))
-        await asAdmin('REPLICAOF', 'NO', 'ONE')
+        await tell(port, ['REPLICAOF', 'NO', 'ONE'])
       }),
+    'redis-failover': (random) => during('redis-failover', () => failOver(random)),
     'redis-slow': (random) => during('redis-slow', () => slow(random)),
     'redis-cut': (random) =>
       during('redis-cut', async () => {
         const gateway = random.int(0, REPLICAS)
-        store.cut(gateway)
+        wire.cut(gateway)
         return { gateway }
       }),
     'redis-cut-inside': (random) => during('redis-cut-inside', () => cutInside(random)),
@@ -164,7 +174,11 @@ export const createInjector = ({ world, record, now }: InjectorOptions): Injecto
     'provider-cut': (random) => nextRefresh('provider-cut', { kind: 'cut', after: random.int(0, 2_000) }),
     'provider-slow': (random) => nextRefresh('provider-slow', { kind: 'late', ms: random.int(100, PROVIDER_TIMEOUT_MS + 500) }),
   }
-  const names = Object.keys(faults) as Injected[]
+  // Behind sentinels a primary that goes away is replaced; alone it comes back.
+  const other = new Set<Injected>(
+    world.store.topology === 'one' ? ['redis-failover'] : ['redis-kill', 'redis-restart', 'redis-freeze', 'redis-readonly'],
+  )
+  const names = (Object.keys(faults) as Injected[]).filter((name) => !other.has(name))
 
   return {
     run: async (random) => {

@@ -9,6 +9,7 @@ import { type FaultWorld, GRACE_MS, PROVIDER_TIMEOUT_MS, startFaultWorld } from 
 import type { HistoryEvent } from './history.ts'
 import { createInjector } from './injector.ts'
 import { createRandom } from './random.ts'
+import type { Topology } from './store-servers.ts'
 
 export interface FaultRun {
   readonly program: Program
@@ -18,6 +19,11 @@ export interface FaultRun {
   /** After so much time no more operations are begun, for all seeds together. */
   readonly withinMs: number
   readonly offsetsMin: readonly number[]
+  /** `one` unless given. */
+  readonly topology?: Topology
+  readonly entry?: string
+  /** false: none are injected. */
+  readonly faults?: boolean
   /** Between two requests of one tab, so that few operations meet many faults; 0 unless given. */
   readonly thinkMs?: number
   /** The history as JSON lines. */
@@ -46,7 +52,8 @@ export const runFaults = async (run: FaultRun): Promise<FaultRunResult> => {
   const history: HistoryEvent[] = []
   const record = (event: HistoryEvent): void => void history.push(event)
   const worldRandom = createRandom(run.seeds[0] ?? 0)
-  const world = await startFaultWorld({ program: run.program, random: worldRandom, record, now, offsetsMin: run.offsetsMin })
+  const { program, offsetsMin, topology = 'one', entry } = run
+  const world = await startFaultWorld({ program, random: worldRandom, record, now, offsetsMin, topology, entry })
   try {
     const clientsOf = createClients({ world, record, now, thinkMs: run.thinkMs })
     const since = now()
@@ -56,14 +63,14 @@ export const runFaults = async (run: FaultRun): Promise<FaultRunResult> => {
       const deadline = since + (run.withinMs * (at + 1)) / run.seeds.length
       const random = createRandom(seed)
       const injector = createInjector({ world, record, now })
-      const injecting = injector.run(random.fork())
+      const injecting = run.faults === false ? undefined : injector.run(random.fork())
       operations += await clientsOf(random.fork()).run(run.operations, deadline)
       injector.stop()
       await injecting
     }
     clearInterval(ticking)
     const seconds = (now() - since) / 1000
-    await wait(HEALING_MS)
+    if (run.faults !== false) await wait(HEALING_MS)
     record({ kind: 'healed', at: now() })
     await clientsOf(createRandom(0)).askAll()
     for (const key of await keysOf(world)) record(key)
@@ -75,8 +82,8 @@ export const runFaults = async (run: FaultRun): Promise<FaultRunResult> => {
   }
 }
 
-const keysOf = async ({ redis }: FaultWorld): Promise<HistoryEvent[]> => {
-  const client = new Redis(redis.port, '127.0.0.1')
+const keysOf = async ({ store }: FaultWorld): Promise<HistoryEvent[]> => {
+  const client = new Redis((await store.primary()).port, '127.0.0.1')
   try {
     const keys: HistoryEvent[] = []
     for await (const batch of client.scanStream({ count: 500 }) as AsyncIterable<readonly string[]>)

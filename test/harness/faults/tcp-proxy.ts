@@ -14,7 +14,8 @@ export interface Line {
 export type Direction = 'to-store' | 'from-store'
 
 export interface TcpProxy {
-  readonly port: number
+  /** One for each target, in their order. */
+  readonly ports: readonly number[]
   line(gateway: number): Line
   /** Cuts every connection of this gateway now. */
   cut(gateway: number): void
@@ -28,7 +29,7 @@ export const addressOf = (gateway: number): string => `127.0.1.${gateway + 1}`
 export const gatewayAt = (address: string | undefined): number => Number(/^(?:::ffff:)?127\.0\.1\.(\d+)$/.exec(address ?? '')?.[1] ?? 0) - 1
 
 /** Stands between the gateways and their Redis; knows nothing of the protocol but bytes. */
-export const startTcpProxy = async (target: number): Promise<TcpProxy> => {
+export const startTcpProxy = async (targets: readonly number[]): Promise<TcpProxy> => {
   const lines = new Map<number, Line>()
   const sockets = new Map<Socket, number>()
   const lineOf = (gateway: number): Line => {
@@ -36,7 +37,7 @@ export const startTcpProxy = async (target: number): Promise<TcpProxy> => {
     lines.set(gateway, line)
     return line
   }
-  const server = createServer((client) => {
+  const between = (client: Socket, target: number): void => {
     const gateway = gatewayAt(client.remoteAddress)
     const store = connect(target, '127.0.0.1')
     const pass = (from: Socket, to: Socket, direction: Direction): void => {
@@ -72,20 +73,20 @@ export const startTcpProxy = async (target: number): Promise<TcpProxy> => {
     }
     pass(client, store, 'to-store')
     pass(store, client, 'from-store')
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
+  }
+  const servers = targets.map((target) => createServer((client) => between(client, target)).listen(0, '127.0.0.1'))
+  await Promise.all(servers.map((server) => once(server, 'listening')))
   const proxy: TcpProxy = {
-    port: (server.address() as AddressInfo).port,
+    ports: servers.map((server) => (server.address() as AddressInfo).port),
     line: lineOf,
     cut: (gateway) => {
       for (const [socket, its] of sockets) if (its === gateway) socket.destroy()
     },
     watch: undefined,
     stop: async () => {
-      server.close()
+      const closed = servers.map((server) => once(server.close(), 'close'))
       for (const socket of sockets.keys()) socket.destroy()
-      await once(server, 'close')
+      await Promise.all(closed)
     },
   }
   return proxy
