@@ -1,4 +1,4 @@
-import type { AdminEnded, AdminSession, AdminSessions } from '../contract/admin.ts'
+import type { AdminEnd, AdminEnded, AdminSession, AdminSessions } from '../contract/admin.ts'
 import { parseDuration } from '../config/units.ts'
 import { adminClient, tellProblem, type AdminClient } from './admin-client.ts'
 import { EXIT, json, UsageError, type Command, type ExitCode, type Options, type Shell } from './command.ts'
@@ -92,12 +92,13 @@ const endOne = async (client: AdminClient, ref: string, options: Options, shell:
   return EXIT.ok
 }
 
-const endMany = async (client: AdminClient, filter: object, options: Options, shell: Shell): Promise<ExitCode> => {
+const endMany = async (client: AdminClient, filter: AdminEnd, options: Options, shell: Shell): Promise<ExitCode> => {
   let ended = 0
   let cursor: string | null = null
   let problem: Parameters<typeof tellProblem>[0] | undefined
   for (let calls = 0; calls < CALLS_MAX && (calls === 0 || cursor !== null); calls += 1) {
-    const answer = await client({ method: 'POST', path: '/admin/sessions/end', body: { ...filter, ...(cursor !== null && { cursor }) } })
+    const body: AdminEnd = { ...filter, ...(cursor !== null && { cursor }) }
+    const answer = await client({ method: 'POST', path: '/admin/sessions/end', body })
     if (answer.kind === 'problem') {
       problem = answer.problem
       break
