@@ -109,4 +109,19 @@ describe.skipIf(!sharedRedisUrl)('two replicas, and a provider where people sign
     expect((await browser.fetch(`${world.url}/api/narrow`)).status).toBe(200)
     expect(await statuses(browser)).toEqual([200, 200])
   })
+
+  it('a gateway that is told to stop tells the provider first what it has not told yet', async () => {
+    const browser = new Browser()
+    await signIn(browser, world.url, 'ada')
+    const [here] = world.gateways
+    await world.provider.away()
+    const before = auditOf(here).length
+    expect((await browser.fetch(`${world.url}/bff/logout`, { method: 'POST' })).status).toBe(200)
+    // Its first try has failed; the next is due in half a second at the earliest, and the stop is faster than that.
+    await until('a first try', () => /"grant":"revocation".*provider did not answer/.test(here?.output() ?? ''))
+    await world.provider.back()
+    await here?.stop()
+    expect(auditOf(here).slice(before)).toContainEqual(expect.objectContaining({ event: 'token.revoked', outcome: 'revoked' }))
+    await world.restart(0)
+  })
 })
