@@ -218,10 +218,13 @@ const failedOver = (story: Story, from: At, to: At): boolean =>
 const isUnknown = (story: Story, { id, at, gateway }: Sent): boolean => {
   const answer = story.answers.get(id)
   if (!answer?.delivered || answer.at - at > story.bounds.providerTimeoutMs) return true
-  // It saves as soon as the store lets it; until then its death loses the only copy.
   return story.faults.some(
     (fault) =>
-      fault.fault === 'gateway-kill' && fault.gateway === gateway && fault.from >= at && fault.from <= savedBy(story, gateway, answer.at),
+      fault.gateway === gateway &&
+      fault.to >= at &&
+      // It saves as soon as the store lets it; until then its death loses the only copy. One that is stopped has received nothing.
+      ((fault.fault === 'gateway-kill' && fault.from >= at && fault.from <= savedBy(story, gateway, answer.at)) ||
+        (fault.fault === 'gateway-freeze' && fault.from <= answer.at + story.bounds.liveMs)),
   )
 }
 

@@ -47,6 +47,7 @@ export type FaultName =
   | 'redis-cut-inside'
   | 'redis-drop'
   | 'gateway-kill'
+  | 'gateway-freeze'
   | 'provider-cut'
   | 'provider-slow'
   | 'clock-offset'

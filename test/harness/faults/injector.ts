@@ -171,6 +171,15 @@ export const createInjector = ({ world, record, now }: InjectorOptions): Injecto
         return { gateway, on }
       })
     },
+    'gateway-freeze': (random) =>
+      during('gateway-freeze', async () => {
+        const gateway = random.int(0, REPLICAS)
+        const stopped = world.gateways[gateway]
+        stopped?.signal('SIGSTOP')
+        await wait(random.int(300, 6_000))
+        stopped?.signal('SIGCONT')
+        return { gateway }
+      }),
     'provider-cut': (random) => nextRefresh('provider-cut', { kind: 'cut', after: random.int(0, 2_000) }),
     'provider-slow': (random) => nextRefresh('provider-slow', { kind: 'late', ms: random.int(100, PROVIDER_TIMEOUT_MS + 500) }),
   }

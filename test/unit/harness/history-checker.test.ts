@@ -106,6 +106,11 @@ describe('histories that are as they should be', () => {
       [...SIGNED_IN, sent(1, 1_000, 'r1'), sent(2, 6_000, 'r1', 1), issued(6_100, { sent: 2, gateway: 1, refresh: 'r2', token: 't2' })],
       { 'recovery attempts': 1 },
     ],
+    [
+      'lost because the receiver of its refresh was stopped',
+      [...REFRESHED, api(20, 't1'), fault('gateway-freeze', 1_050, 5_000, 0), sent(2, 4_500, 'r1', 1), over(9_000, 'session.refresh-lost')],
+      { 'sessions lost by an unknown outcome': 1, 'recovery attempts': 1 },
+    ],
     ['keys that go', [{ kind: 'key', key: 'k', ttl: 5 }], { keys: 1 }],
   ]
   it.each(table)('%s', (_what, history, counts) => {
@@ -165,6 +170,11 @@ describe('histories that must be rejected', () => {
       'ended-without-cause',
       'its replica fell long after it had stored all',
       [...REFRESHED, api(20, 't1'), fault('gateway-kill', 8_000, 8_500, 0), over(9_000)],
+    ],
+    [
+      'ended-without-cause',
+      'its replica was stopped long before',
+      [...REFRESHED, api(20, 't1'), fault('gateway-freeze', 100, 900, 0), over(9_000)],
     ],
     [
       'ended-without-cause',
