@@ -4,7 +4,7 @@ import { type FaultRun, runFaults } from '../harness/faults/run.ts'
 import '../harness/provided.ts'
 
 const program = inject('redisProgram')
-const SHORT = { operations: 1_500, thinkMs: 120, withinMs: 10_000, offsetsMin: [0] } as const satisfies Partial<FaultRun>
+const SHORT = { operations: 1_500, thinkMs: 120, withinMs: 10_000, offsetsMin: [0, 3, -0.4] } as const satisfies Partial<FaultRun>
 
 /** The short form of `npm run chaos`: the same gateways, faults and rules for as long as a test may take. */
 describe.skipIf(!program)('three gateways over one Redis, with faults on every wire', { timeout: 90_000 }, () => {
