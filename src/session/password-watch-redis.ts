@@ -28,10 +28,10 @@ export const watchPassword = ({ access, username, log, connections, everyMs = EV
     if (password === undefined || password === known) return
     try {
       await Promise.all(
-        connections().map((client) => {
+        connections().map(async (client) => {
           client.options.password = password
-          if (client.status !== 'ready') return undefined // its next connection uses it
-          return username === undefined ? client.auth(password) : client.auth(username, password)
+          if (client.status !== 'ready') return // its next connection uses it
+          await (username === undefined ? client.auth(password) : client.auth(username, password))
         }),
       )
       known = password

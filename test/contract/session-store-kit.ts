@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { Cluster, Redis } from 'ioredis'
 import { createSealer } from '../../src/crypto/seal.ts'
 import { ephemeralKeyring } from '../../src/crypto/keyring.ts'
@@ -158,7 +159,7 @@ export const memoryWorld = async (): Promise<World> => {
 export interface RedisWorldRequest {
   readonly servers: RedisServers
   readonly proof?: Partial<RedisProof>
-  /** The store works as a user with the rights of docs/storage.md, on the keys of this world. Standalone only. */
+  /** The store works as a user with the rights of docs/storage.md, on the keys of this world. Not behind sentinels: users are not replicated. */
   readonly leastRights?: boolean
 }
 
@@ -171,7 +172,8 @@ export const redisWorld = async (at: string | RedisWorldRequest = sharedRedisUrl
   const prefix = keyPrefix()
   const keys = redisKeys(prefix, APP)
   const raw = rawClient(servers)
-  const least = leastRights && raw instanceof Redis ? await createLeastUser(raw, prefix) : undefined
+  if (raw instanceof Cluster) await once(raw, 'ready')
+  const least = leastRights ? await createLeastUser(raw instanceof Cluster ? raw.nodes('master') : [raw], prefix) : undefined
   const settings = { ...servers, ...NO_PROOF, ...proof, ...least?.proof, keyPrefix: prefix }
   let count = 0
   const open: SessionStore[] = []

@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import type { Program } from './debs.ts'
 import { freePort } from './processes.ts'
+import { SENTINEL_RIGHTS } from './redis-rights.ts'
 import { mortal, type RedisServer, startRedisServer, type TlsFiles, tlsSettings } from './redis-server.ts'
 
 /** Several Redis processes that belong together. */
@@ -76,6 +77,7 @@ export const startRedisSentinels = async (program: Program, { ready }: { readonl
 
 interface SentinelRequest {
   readonly tls?: TlsFiles
+  /** Of the user `sallyport`, who then is the only one, with the rights that docs/storage.md lists. */
   readonly password?: string
   readonly quorum?: number
 }
@@ -92,7 +94,7 @@ export const startSentinel = async (
     file,
     [
       ...(tls ? tlsSettings(port, tls).map(([name, value]) => `${name} ${value}`) : [`port ${port}`]),
-      ...(password === undefined ? [] : [`requirepass ${password}`]),
+      ...(password === undefined ? [] : [`user default off`, `user sallyport on >${password} ${SENTINEL_RIGHTS}`]),
       'bind 127.0.0.1',
       `dir ${dir}`,
       `sentinel monitor ${PRIMARY_NAME} 127.0.0.1 ${primaryPort} ${quorum}`,
