@@ -28,16 +28,23 @@ describe.skipIf(!canStartRedis)('Redis over TLS, asking for a certificate', () =
     return { caFile: certificateFile, certificateFile, privateKeyFile }
   }
   const [files, others] = [pairIn('ours'), pairIn('others')]
+  const stops: (() => Promise<void>)[] = []
   let one: RedisServer
   let node: RedisServer
   let sentinel: Awaited<ReturnType<typeof startSentinel>>
   beforeAll(async () => {
     const program = inject('redisProgram')!
-    one = await startRedisServer(program, { tls: files, args: ['--appendonly', 'no'] })
-    node = await startRedisServer(program, {
-      tls: files,
-      args: ['--appendonly', 'no', '--cluster-enabled', 'yes', '--tls-cluster', 'yes', '--cluster-announce-ip', '127.0.0.1'],
-    })
+    const started = <T extends { stop(): Promise<void> }>(server: T): T => {
+      stops.push(() => server.stop())
+      return server
+    }
+    one = started(await startRedisServer(program, { tls: files, args: ['--appendonly', 'no'] }))
+    node = started(
+      await startRedisServer(program, {
+        tls: files,
+        args: ['--appendonly', 'no', '--cluster-enabled', 'yes', '--tls-cluster', 'yes', '--cluster-announce-ip', '127.0.0.1'],
+      }),
+    )
     const read = (file: string) => readFileSync(file)
     const tls = { ca: read(files.caFile), cert: read(files.certificateFile), key: read(files.privateKeyFile) }
     const raw = new Redis(node.port, '127.0.0.1', { tls })
@@ -45,11 +52,10 @@ describe.skipIf(!canStartRedis)('Redis over TLS, asking for a certificate', () =
     await raw.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
     await until(async () => String(await raw.call('CLUSTER', 'INFO')).includes('cluster_state:ok'))
     raw.disconnect()
-    sentinel = await startSentinel(program, one.port, { tls: files, password: SECRET, quorum: 1 })
+    sentinel = started(await startSentinel(program, one.port, { tls: files, password: SECRET, quorum: 1 }))
   })
   afterAll(async () => {
-    await sentinel.stop()
-    await Promise.all([one.stop(), node.stop()])
+    for (const stop of stops) await stop()
     rmSync(dir, { recursive: true, force: true })
   })
 
