@@ -13,7 +13,7 @@ const { values } = parseArgs({
     /** `one`, `sentinel`, or `both`: half of the operations each. */
     topology: { type: 'string', default: 'both' },
     /** Minutes by which clocks of gateways may be off. More than half a minute behind the provider no ID token is believed: nobody can sign in there. */
-    offsets: { type: 'string', default: '0,3,-0.4' },
+    offsets: { type: 'string', default: '-3,0,3' },
   },
 })
 const say = (line: string): void => void process.stdout.write(`${line}\n`)

@@ -14,7 +14,7 @@ import { createSealer } from '../crypto/seal.ts'
 import type { CredentialSource } from '../domain/credential.ts'
 import type { SessionStore } from '../domain/session-store.ts'
 import { assertNever } from '../kernel/assert.ts'
-import type { Clock } from '../kernel/time.ts'
+import type { Clock, FollowingClock } from '../kernel/time.ts'
 import { profileOf } from '../provider/profiles.ts'
 import { createProvider } from '../provider/provider.ts'
 import { createMemoryStores, type StoreDeps } from '../session/store-memory.ts'
@@ -34,7 +34,7 @@ export interface RoomOptions {
 }
 
 /** The rooms below the flows: seals, credentials, provider, store, broker. Talks to nobody outside yet but the file system; Redis connects behind. */
-export const wireRooms = async (settings: Settings, { log, metrics, audit }: Telemetry, clock: Clock, options: RoomOptions) => {
+export const wireRooms = async (settings: Settings, { log, metrics, audit }: Telemetry, clock: FollowingClock, options: RoomOptions) => {
   const closing: (() => Promise<void> | void)[] = []
   const reloading: (() => Promise<unknown>)[] = []
   const session = settings.session
@@ -79,7 +79,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
   }
   const stores =
     session.store.kind === 'redis'
-      ? createRedisStores({ ...storeDeps, redis: connectionTo(session.store.redis) })
+      ? createRedisStores({ ...storeDeps, redis: connectionTo(session.store.redis), onClock: clock.correct })
       : createMemoryStores(storeDeps)
   const store = options.decorateStore?.(stores.sessions) ?? stores.sessions
 

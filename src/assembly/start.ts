@@ -4,7 +4,7 @@ import type { Settings } from '../config/settings.ts'
 import { createAdminServer, listenOnSocket } from '../edge/admin-server.ts'
 import { createOpsServer } from '../edge/ops-server.ts'
 import { StartError } from '../kernel/start-error.ts'
-import { millis, systemClock } from '../kernel/time.ts'
+import { followingClock, millis, systemClock } from '../kernel/time.ts'
 import { adminSessions } from './admin-sessions.ts'
 import { onProcessEvents } from './process-events.ts'
 import { wirePublicEdge } from './public-edge.ts'
@@ -30,8 +30,9 @@ export interface Gateway {
  * to be there. Rejects with the operating system's or a room's own error when an address, a key directory or a CA file cannot be had.
  */
 export const start = async (settings: Settings, options: StartOptions): Promise<Gateway> => {
-  const clock = systemClock
-  const telemetry = wireTelemetry(settings.telemetry, clock)
+  // Sessions, tokens and what the provider says of time are judged by the store's clock, which all replicas see; log lines by this machine's.
+  const clock = followingClock(systemClock)
+  const telemetry = wireTelemetry(settings.telemetry, systemClock)
   const { log, metrics, audit } = telemetry
   let draining = false
   let stored = false

@@ -32,3 +32,24 @@ export const systemClock: Clock = {
     await sleepFor(length, undefined, { ref: false, ...(signal && { signal }) })
   },
 }
+
+/** A clock that goes by somebody else's: replicas whose machines disagree by minutes agree on what all of them read and write. */
+export interface FollowingClock extends Clock {
+  /** @param ahead how far the followed clock is ahead of this one, by its last answer */
+  correct(ahead: Millis): void
+}
+
+/** Below this an answer's way here may be all there is to see. */
+const CLOCK_NOISE_MS = 500
+
+/** Goes by `own` until it is corrected. A correction is taken whole: what it was wrong by is known better than how to hide it. */
+export const followingClock = (own: Clock): FollowingClock => {
+  let offset = 0
+  return {
+    now: () => (own.now() + offset) as Instant,
+    sleep: own.sleep,
+    correct: (ahead) => {
+      if (Math.abs(ahead) >= CLOCK_NOISE_MS) offset += ahead
+    },
+  }
+}

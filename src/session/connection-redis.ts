@@ -1,6 +1,7 @@
 import type { Metrics } from '../domain/metric.ts'
 import type { Log } from '../kernel/ports.ts'
-import type { Clock, Millis } from '../kernel/time.ts'
+import { millis } from '../kernel/time.ts'
+import type { Clock, Instant, Millis } from '../kernel/time.ts'
 import { createAccess } from './access-redis.ts'
 import type { RedisAccess } from './access-redis.ts'
 import { causeOf } from './cause-redis.ts'
@@ -23,6 +24,8 @@ export interface RedisDeps {
   readonly metrics: Metrics
   readonly access?: RedisAccess | undefined
   readonly failovers?: FailoverWatch | undefined
+  /** How far the store's clock is ahead of `clock`, with each heartbeat that came back quickly enough to tell. */
+  readonly onClock?: ((ahead: Millis) => void) | undefined
   /** How often a password file is looked at; 10 s. */
   readonly passwordEveryMs?: Millis | undefined
 }
@@ -30,6 +33,8 @@ export interface RedisDeps {
 const HEARTBEAT_MS = 1_000
 /** Whether there are replicas, and whether the server still is what it was, is looked at with each of so many heartbeats. */
 const LOOK_EVERY_BEATS = 5
+/** An answer that took longer says too little about the moment it was given. */
+const CLOCK_ROUND_TRIP_MAX_MS = 250
 
 export interface RedisConnection extends StoreConnection {
   /** One command or script; `unavailable` for whatever kept its answer from us. It may have been done all the same. */
@@ -110,7 +115,9 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
 
   const beat = async (): Promise<void> => {
     const masters = servers.masters()
-    const answers = await Promise.all(masters.map((master) => timed('ping', () => master.ping())))
+    const asked = clock.now()
+    const answers = await Promise.all(masters.map((master) => timed('time', () => master.time())))
+    readClock(asked, answers)
     const answered = answers.filter((answer) => answer !== 'unavailable').length
     if (servers.isCluster) up = answered > 0
     const same = servers.masters()
@@ -118,6 +125,14 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
     else servers.refresh()
     beats += 1
     if (beats % LOOK_EVERY_BEATS === 0) for (const master of masters) void look(master)
+  }
+  // In a Cluster the first one's clock is everybody's, as far as its servers agree.
+  const readClock = (asked: Instant, answers: readonly (readonly (number | string)[] | 'unavailable')[]): void => {
+    const first = answers.find((answer) => answer !== 'unavailable')
+    const took = clock.now() - asked
+    if (first === undefined || took < 0 || took > CLOCK_ROUND_TRIP_MAX_MS) return
+    const theirs = Number(first[0]) * 1000 + Number(first[1]) / 1000
+    if (Number.isFinite(theirs)) deps.onClock?.(millis(theirs - (asked + took / 2)))
   }
   const look = async (master: ReturnType<typeof servers.masters>[number]): Promise<void> => {
     // Demoted while we were connected: it answers reads from what it had, and refuses writes.

@@ -1,3 +1,4 @@
+import type { RedisDeps } from './connection-redis.ts'
 import { redisKeys } from './keys-redis.ts'
 import { createSessionDirectory } from './directory.ts'
 import { createRedisOnceStore } from './once-store-redis.ts'
@@ -10,9 +11,9 @@ import type { StoreDeps, Stores } from './store-memory.ts'
 export type { RedisSettings } from './settings-redis.ts'
 
 /** Sessions in Redis. Connects in the background and never gives up; `ready()` tells when it has answered once. */
-export const createRedisStores = (deps: StoreDeps & { readonly redis: RedisSettings }): Stores => {
+export const createRedisStores = (deps: StoreDeps & { readonly redis: RedisSettings; readonly onClock?: RedisDeps['onClock'] }): Stores => {
   const keys = redisKeys(deps.redis.keyPrefix, deps.app)
-  const redis = { settings: deps.redis, clock: deps.clock, log: deps.log, metrics: deps.metrics }
+  const redis = { settings: deps.redis, clock: deps.clock, log: deps.log, metrics: deps.metrics, onClock: deps.onClock }
   const { connection, channel } = openRedis(redis, keys.channel)
   const records = createRedisRecords({ connection, keys })
   return {

@@ -14,7 +14,7 @@ const IDLE_SECONDS = 12
 const TOUCH_EVERY_MS = (IDLE_SECONDS * 1000) / 4
 const REQUESTS = 200
 /** Of the connections themselves, by the clock and not by requests: stack §2.4, and a look at the server's role. */
-const HEARTBEAT = ['ping', 'info', 'role']
+const HEARTBEAT = ['ping', 'time', 'info', 'role']
 
 describe.skipIf(!canStartRedis)('a hot request', { timeout: 30_000 }, () => {
   let redis: RedisServer
