@@ -19,8 +19,8 @@ const { values } = parseArgs({
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 const seed = Number(values.seed)
-const topologies =
-  values.topology === 'both' ? (['one', 'sentinel'] as const) : [values.topology === 'sentinel' ? 'sentinel' : ('one' as const)]
+const topologies: readonly ('one' | 'sentinel')[] =
+  values.topology === 'both' ? ['one', 'sentinel'] : [values.topology === 'sentinel' ? 'sentinel' : 'one']
 const program = await findProgram()
 if (!program) throw new Error('no Redis program here: install redis-server')
 for (const topology of topologies) {

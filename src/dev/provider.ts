@@ -115,7 +115,11 @@ const configuration = (options: DevProviderOptions): Configuration => ({
   claims: { openid: ['sub'], profile: ['name', 'preferred_username', 'roles'], email: ['email'] },
   conformIdTokenClaims: false,
   // The library keeps its requests from reaching this machine. Here, whom it tells of a sign-out is on this machine, and named by whoever started it.
-  fetch: (url, { dispatcher: _guarded, ...options } = {}) => fetch(url, options),
+  fetch: (url, options) => {
+    const unguarded = { ...options }
+    Reflect.deleteProperty(unguarded, 'dispatcher')
+    return fetch(url, unguarded)
+  },
   scopes: ['openid', 'profile', 'email', 'offline_access'],
   cookies: { keys: [randomBytes(32).toString('base64url')] },
   jwks: { keys: [signingKey()] },
