@@ -65,6 +65,9 @@ export const endSessions = async (
 ): Promise<EndedMany> => {
   const { subject } = filter
   if (subject !== undefined && isSubjectAlone(filter)) return endSubject(deps, subject, cursor, who)
+  // Named with its provider, it is all of them as well. Once: who redeems a code behind the first call has signed in anew.
+  if (subject !== undefined && isAllOf(filter, deps.provider.name) && cursor === undefined)
+    if ((await deps.directory.endSignIns(deps.provider.name, subject)) === 'unavailable') return { kind: 'unavailable', ended: 0 }
   const until = after(deps.clock.now(), CALL_MAX)
   const way = await wayOf(deps, filter, cursor)
   let ended = 0
@@ -112,6 +115,10 @@ const endSubject = async (deps: SessionAdminDeps, subject: string, cursor: strin
 
 const isSubjectAlone = (filter: SessionFilter): boolean =>
   filter.tenant === undefined && filter.provider === undefined && filter.createdBefore === undefined
+
+/** Of what a subject has at this provider: without a tenant or an age, by which a sign-in under way may not be meant. */
+const isAllOf = (filter: SessionFilter, provider: string): boolean =>
+  filter.provider === provider && filter.tenant === undefined && filter.createdBefore === undefined
 
 const endEach = async (deps: SessionAdminDeps, sessions: readonly ListedSession[], who: AuditWho): Promise<readonly Ended[]> => {
   const ends: Ended[] = []
