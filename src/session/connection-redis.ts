@@ -1,6 +1,6 @@
 import type { Metrics } from '../domain/metric.ts'
 import type { Log } from '../kernel/ports.ts'
-import { millis } from '../kernel/time.ts'
+import { after, between, millis } from '../kernel/time.ts'
 import type { Clock, Instant, Millis } from '../kernel/time.ts'
 import { createAccess } from './access-redis.ts'
 import type { RedisAccess } from './access-redis.ts'
@@ -132,7 +132,14 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
     const took = clock.now() - asked
     if (first === undefined || took < 0 || took > CLOCK_ROUND_TRIP_MAX_MS) return
     const theirs = Number(first[0]) * 1000 + Number(first[1]) / 1000
-    if (Number.isFinite(theirs)) deps.onClock?.(millis(theirs - (asked + took / 2)))
+    if (!Number.isFinite(theirs)) return
+    const before = clock.now()
+    deps.onClock?.(millis(theirs - (asked + took / 2)))
+    // Moments told by the clock as it was move with it: a connection that seems to come back in an hour lets nobody take over a mark until then.
+    const moved = between(before, clock.now())
+    if (Math.abs(moved) < CLOCK_ROUND_TRIP_MAX_MS) return
+    since = after(since, moved)
+    complainedAt += moved
   }
   const look = async (master: ReturnType<typeof servers.masters>[number]): Promise<void> => {
     // Demoted while we were connected: it answers reads from what it had, and refuses writes.
