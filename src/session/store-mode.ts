@@ -58,9 +58,7 @@ export class ModeKeeper {
   }
   lost(): void {
     // Everything that was true in mode live was confirmed up to the last heartbeat; mode grace counts from there.
-    if (this.isLive)
-      for (const entry of this.#deps.l1.all())
-        if (entry.epoch === this.#epoch && entry.checkedAt < this.#lastBeatAt) entry.checkedAt = this.#lastBeatAt
+    if (this.isLive) for (const entry of this.#deps.l1.all()) if (entry.epoch === this.#epoch) entry.checkedAt = this.#lastBeatAt
     this.#armed = false
     this.tell()
   }
