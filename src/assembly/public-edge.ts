@@ -20,6 +20,7 @@ import { login } from '../flows/login.ts'
 import { createRevocations, revokeWithSessions } from '../flows/revocations.ts'
 import { StartError } from '../kernel/start-error.ts'
 import type { Clock } from '../kernel/time.ts'
+import { systemClock } from '../kernel/time.ts'
 import { createAttempts } from '../login/attempts.ts'
 import { returnTo } from '../login/return-to.ts'
 import { compileAllow, roleSources } from '../policy/decide.ts'
@@ -66,7 +67,8 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   const toPath = (raw: string | undefined): string => returnTo(raw, publicUrl, basePath)
   const shared = { app: APP, provider, attempts, store, once, audit, metrics, clock, background, ask: asks[0] }
   const scopes = [...new Set([...settings.providers.default.scopes, ...asks.flatMap((ask) => ask.scopes)])]
-  const rate = createLoginRate({ ...settings.login.rate, clock, log })
+  // By this machine's clock: a correction of the fleet's would fill its buckets or mute it.
+  const rate = createLoginRate({ ...settings.login.rate, clock: systemClock, log })
   const loginDeps = { ...shared, returnTo: toPath, scopes, rate }
   const continuation = createLogoutContinue({ app: APP, once, sealer })
   const revocations = createRevocations({ provider, once, audit, metrics, clock })

@@ -52,7 +52,9 @@ export class SessionReader {
 
   #isInGrace(entry: L1Entry): boolean {
     const { deps, modes } = this.#parts
-    return modes.isTrue(entry) || deps.clock.now() - entry.checkedAt < deps.settings.graceMs
+    // An age below zero says that the clock was set back since: then nobody knows how old the copy is.
+    const age = deps.clock.now() - entry.checkedAt
+    return modes.isTrue(entry) || (age >= 0 && age < deps.settings.graceMs)
   }
 
   /** @returns undefined when a full read has to decide */
