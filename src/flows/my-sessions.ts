@@ -13,18 +13,22 @@ export interface MySessionsDeps {
 
 /** A person has a handful; a robot that signs in a thousand times needs no list. */
 const LISTED_MAX = 200
+/** Each page steps through the subject's whole index: ten thousand sessions that idled away must not make one request a million steps. */
+const PAGES_MAX = 10
 
 /** Sessions of the same subject at the same issuer, the one that asks first, then by when they were last used. */
 export const mySessions = async ({ directory }: MySessionsDeps, held: HeldSession): Promise<readonly ListedSession[] | 'unavailable'> => {
   const { card } = held.session
   const others: ListedSession[] = []
   let cursor: string | undefined
+  let pages = 0
   do {
+    pages += 1
     const page = await directory.ofSubject(subjectOf(held), cursor)
     if (page === 'unavailable') return page
     others.push(...page.sessions.filter((one) => one.card.ref !== card.ref))
     cursor = page.next
-  } while (cursor !== undefined && others.length < LISTED_MAX)
+  } while (cursor !== undefined && others.length < LISTED_MAX && pages < PAGES_MAX)
   const sorted = others.toSorted((a, b) => b.lastSeenAt - a.lastSeenAt).slice(0, LISTED_MAX)
   return [{ card, lastSeenAt: held.lastSeenAt }, ...sorted]
 }
