@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { AUDIT_FIELDS } from '../../../src/telemetry/audit-sink.ts'
-import { GOOD, loaded } from '../config/a-config.ts'
+import { AUDIT_FIELDS } from '../../src/telemetry/audit-sink.ts'
+import { GOOD, loaded } from '../unit/config/a-config.ts'
 
 /** What pages say about the product in figures and names, held against the product. */
-const page = (name: string): string => readFileSync(new URL(`../../../docs/${name}`, import.meta.url), 'utf8')
+const page = (name: string): string => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8')
 const rowsOf = (text: string): string[][] =>
   text
     .split('\n')
