@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { startDevProvider } from '../src/dev/provider.ts'
 import { Browser } from '../test/harness/browser.ts'
-import { freePort } from '../test/harness/processes.ts'
+import { freePort } from '../test/harness/free-port.ts'
 import { signIn } from '../test/harness/world.ts'
 
 /**

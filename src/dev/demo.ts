@@ -1,6 +1,7 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -25,7 +26,8 @@ export interface Demo {
  * Everything lives in this process and ends with it.
  */
 export const startDemo = async (options: { readonly port: number; readonly accessTokenSeconds: number }): Promise<Demo> => {
-  const port = await freePort(options.port)
+  const held = await holdPort(options.port)
+  const { port } = held
   const url = `http://localhost:${port}`
   const clientSecret = randomBytes(32).toString('base64url')
   const provider = await startDevProvider({
@@ -57,6 +59,7 @@ export const startDemo = async (options: { readonly port: number; readonly acces
     },
   })
   if (loaded.kind === 'refused') throw new Error(`the demo's configuration was refused: ${loaded.findings.map((f) => f.code).join(', ')}`)
+  await held.release()
   const gateway = await start(loaded.settings, { version: 'demo' })
   const stop = async (): Promise<void> => {
     await gateway.stop()
@@ -66,14 +69,27 @@ export const startDemo = async (options: { readonly port: number; readonly acces
   return { url, stop, stopped: gateway.stopped }
 }
 
-/** The wished port if it is free, else any: a demo should not fail because something else listens on 8080. */
-const freePort = (wished: number): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', () => (wished === 0 ? reject(new Error('no free port')) : resolve(freePort(0))))
-    probe.listen(wished, '127.0.0.1', () => {
-      const address = probe.address()
-      const port = typeof address === 'object' && address ? address.port : wished
-      probe.close(() => resolve(port))
-    })
-  })
+/** Where no outgoing connection and no other program's "any port" lands (on Linux those begin at 32768). */
+const anyPort = (): number => randomInt(10_000, 32_000)
+
+/**
+ * The wished port if it is free, else any: a demo should not fail because something else listens on 8080. Held until the gateway takes it: the provider
+ * has to know the address before the gateway listens, and none of the parts that start in between may be given the same one.
+ */
+const holdPort = async (wished: number): Promise<{ readonly port: number; release(): Promise<void> }> => {
+  for (let tried = 0; tried < 50; tried += 1) {
+    const port = tried === 0 && wished !== 0 ? wished : anyPort()
+    const holder = createServer()
+    if (await listens(holder, port)) return { port, release: async () => void (await once(holder.close(), 'close')) }
+  }
+  throw new Error('no free port')
+}
+
+const listens = async (server: Server, port: number): Promise<boolean> => {
+  try {
+    await once(server.listen(port, '127.0.0.1'), 'listening')
+    return true
+  } catch {
+    return false
+  }
+}

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { freePort } from '../harness/processes.ts'
+import { freePort } from '../harness/free-port.ts'
 
 const BIN = fileURLToPath(new URL('../../bin/sallyport.mjs', import.meta.url))
 let folder: string

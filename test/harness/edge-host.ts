@@ -42,7 +42,7 @@ import { trustedProxies } from '../../src/proxy/trusted-proxies.ts'
 import { sessionCookieJar } from '../../src/session/cookie.ts'
 import { createMemoryStores } from '../../src/session/store-memory.ts'
 import { canary } from './canary.ts'
-import { freePort } from './processes.ts'
+import { freePort } from './free-port.ts'
 import { aRoute } from './proxy-host.ts'
 import { a, the } from './the.ts'
 

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort, startGatewayProcess, type GatewayProcess } from './processes.ts'
+import { freePort } from './free-port.ts'
+import { startGatewayProcess, type GatewayProcess } from './processes.ts'
 
 export interface Place {
   readonly public: number

@@ -1,21 +1,11 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { DevProviderOptions } from '../../src/dev/provider.ts'
 import type { AuditEvent } from '../../src/domain/audit-event.ts'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
-
-export const freePort = async (): Promise<number> => {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const address = probe.address()
-  probe.close()
-  await once(probe, 'close')
-  return typeof address === 'object' && address ? address.port : 0
-}
 
 export interface ProviderProcess {
   readonly issuer: string

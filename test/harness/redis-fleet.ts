@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import type { Program } from './debs.ts'
-import { freePort } from './processes.ts'
+import { freePort } from './free-port.ts'
 import { SENTINEL_RIGHTS } from './redis-rights.ts'
 import { mortal, type RedisServer, startRedisServer, type TlsFiles, tlsSettings } from './redis-server.ts'
 
@@ -26,7 +26,7 @@ const SLOTS = 16_384
 export const startRedisCluster = async (program: Program, size = 3): Promise<RedisFleet> => {
   const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000', '--appendonly', 'no']
   const servers: RedisServer[] = []
-  for (let i = 0; i < size; i += 1) servers.push(await startRedisServer(program, { port: await portBelow(55_000), args }))
+  for (let i = 0; i < size; i += 1) servers.push(await startRedisServer(program, { port: await freePort(), args }))
   const clients = servers.map(({ port }) => new Redis(port, '127.0.0.1'))
   try {
     const [first] = clients
@@ -144,14 +144,6 @@ const knowsTheOthers = async (port: number): Promise<void> => {
     }, 'the sentinels do not find each other')
   } finally {
     client.disconnect()
-  }
-}
-
-/** The bus of a Cluster is at the port plus 10000. */
-const portBelow = async (limit: number): Promise<number> => {
-  for (;;) {
-    const port = await freePort()
-    if (port < limit) return port
   }
 }
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Program } from './debs.ts'
-import { freePort } from './processes.ts'
+import { freePort } from './free-port.ts'
 
 /** A Redis of one test: it may be frozen, killed and restarted with its data. */
 export interface RedisServer {

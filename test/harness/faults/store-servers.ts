@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import type { Program } from '../debs.ts'
-import { freePort } from '../processes.ts'
+import { freePort } from '../free-port.ts'
 import { PRIMARY_NAME, startSentinel } from '../redis-fleet.ts'
 import { type RedisServer, startRedisServer } from '../redis-server.ts'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts'
