@@ -47,9 +47,9 @@ export interface Session {
   readonly card: Card
   readonly grant: Grant
   readonly tokens: ReadonlyMap<TokenKey, AccessToken>
-  /** Moves with every write but touches; what L1 and events compare. */
+  /** Moves with every write but touches; what L1 and events compare. The moment of the write, and always more than the one before. */
   readonly gen: number
-  /** Moves only with `grant`: names the refresh token that may be spent. */
+  /** Moves only with `grant`: names the refresh token that may be spent. A moment as well. */
   readonly rtGen: number
 }
 

@@ -109,11 +109,12 @@ export const createMemoryRecords = ({ clock, announce }: MemoryRecordsDeps): Ses
         if (row.stored.rtGen !== spent) return { kind: 'superseded' }
         row.spending = undefined
       }
-      const gen = row.stored.gen + 1
-      const rtGen = row.stored.rtGen + (spent === undefined ? 0 : 1)
+      const before = row.stored.gen
+      const gen = nextAfter(before, clock.now())
+      const rtGen = spent === undefined ? row.stored.rtGen : nextAfter(spent, clock.now())
       row.stored = { ...merged(row.stored, fields), gen, rtGen }
       announce({ kind: 'written', ref, gen })
-      return { kind: 'saved', gen, rtGen }
+      return { kind: 'saved', gen, rtGen, before }
     },
     end: async (ref, reason, onlyRtGen) => {
       const row = rows.get(ref)
@@ -209,6 +210,9 @@ export const createMemoryRecords = ({ clock, announce }: MemoryRecordsDeps): Ses
       ),
   }
 }
+
+/** As in Redis: the moment of the write in microseconds, and always more than the one before. */
+const nextAfter = (before: number, now: Instant): number => Math.max(before + 1, now * 1000)
 
 const markOf = ({ rtGen, replica, sentAt, timeoutMs }: SpendingMark): SpendingMark => ({ rtGen, replica, sentAt, timeoutMs })
 const isSameMark = (a: SpendingMark, b: SpendingMark): boolean =>

@@ -68,11 +68,11 @@ export const createRedisRecords = ({ connection, keys, scripts = SCRIPTS }: Redi
       return done === 1 ? 'touched' : done === 0 ? 'gone' : 'unavailable'
     },
     save: async (ref, fields, spent) => {
-      const [kind, first, rtGen] = await run(scripts.save, recordOf(ref), [keys.channel, ref, spent ?? '', ...pairsOf(fields)])
+      const [kind, first, rtGen, before] = await run(scripts.save, recordOf(ref), [keys.channel, ref, spent ?? '', ...pairsOf(fields)])
       if (kind === 'saved') {
         // A refresh token that was rotated away is worth nothing any more: its successor should survive the loss of this server.
         if (spent !== undefined) await connection.confirm(keys.record(ref))
-        return { kind, gen: Number(first), rtGen: Number(rtGen) }
+        return { kind, gen: Number(first), rtGen: Number(rtGen), before: Number(before) }
       }
       if (kind === 'absent') return { kind, reason: typeof first === 'string' ? endReason(first) : undefined }
       return kind === 'superseded' ? { kind } : { kind: 'unavailable' }

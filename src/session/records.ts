@@ -42,7 +42,8 @@ export type RecordCard = { readonly kind: 'found'; readonly card: string; readon
 /** `next`: undefined when all have been met. */
 export type RecordScan = { readonly kind: 'refs'; readonly refs: readonly SessionRef[]; readonly next: string | undefined } | NoAnswer
 export type RecordSaved =
-  | { readonly kind: 'saved'; readonly gen: number; readonly rtGen: number }
+  /** `before`: the generation that it was written over. */
+  | { readonly kind: 'saved'; readonly gen: number; readonly rtGen: number; readonly before: number }
   | { readonly kind: 'absent'; readonly reason: EndReason | undefined }
   | { readonly kind: 'superseded' }
   | NoAnswer

@@ -38,7 +38,7 @@ export const saveSession = async (parts: StoreParts, reader: SessionReader, sess
       rtGen: saved.rtGen,
     }
     parts.kids.set(merged, kids)
-    if (saved.gen === session.gen + 1) {
+    if (saved.before === session.gen) {
       // Without a copy we do not know when the session was last seen; the next read brings it.
       if (seen) l1.keep(digest, merged, charsOf(merged, fields), seen.at, startedAt, epoch)
       return { kind: 'saved', session: merged }

@@ -13,6 +13,11 @@ const NOW = `local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 `
 /**
+ * A generation is the moment of its write in microseconds by the store's clock, and always more than the one before. Counted from one, a generation that a
+ * failover has lost and another that was written in its stead would bear the same number, and a copy of the lost one would pass for the newest.
+ */
+const NEXT = (before: string): string => `string.format('%.0f', math.max(${before} + 1, t[1] * 1000000 + t[2]))`
+/**
  * What a script announces, it announces first: a PUBLISH that is denied then stops the script before it has written anything. Nobody can read in
  * between; a script is one step.
  */
@@ -73,19 +78,20 @@ const touch = script(
 return 0`,
 )
 
-/** record, tombstone; channel, ref, rt_gen or '', field, value, … → saved gen rt_gen */
+/** record, tombstone; channel, ref, rt_gen or '', field, value, … → saved gen rt_gen gen-before */
 const save = script(
   'save',
   `local channel, ref, spent = ARGV[1], ARGV[2], ARGV[3]
 ${GUARD}if spent ~= '' and redis.call('HGET', KEYS[1], 'rt_gen') ~= spent then return {'superseded'} end
-local gen = redis.call('HGET', KEYS[1], 'gen') + 1
-${WRITTEN("string.format('%.0f', gen)")}if spent ~= '' then
-  redis.call('HINCRBY', KEYS[1], 'rt_gen', 1)
+${NOW}local before = redis.call('HGET', KEYS[1], 'gen')
+local gen = ${NEXT('before')}
+${WRITTEN('gen')}if spent ~= '' then
+  redis.call('HSET', KEYS[1], 'rt_gen', ${NEXT('spent')})
   redis.call('HDEL', KEYS[1], 'spending')
 end
 for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-redis.call('HSET', KEYS[1], 'gen', string.format('%.0f', gen))
-return {'saved', gen, redis.call('HGET', KEYS[1], 'rt_gen')}`,
+redis.call('HSET', KEYS[1], 'gen', gen)
+return {'saved', gen, redis.call('HGET', KEYS[1], 'rt_gen'), before}`,
 )
 
 /** record, tombstone, idle, lease; channel, ref, reason, tombstone time, rt_gen or '' → ended indexes is-first */
