@@ -1,20 +1,9 @@
 import type { Secret } from '../kernel/secret.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
+import type { ProviderProfile } from './profile.ts'
 import type { AccessToken, Ask, Claims, TokenAnswer } from './token.ts'
 
-/** How providers differ; chosen by `provider.profile`, never guessed from answers. */
-export interface ProviderProfile {
-  readonly name: 'generic' | 'keycloak' | 'entra'
-  /** How an ask is put at the token endpoint: RFC 8707 `resource`, an `audience` parameter, or nothing but scopes. */
-  readonly target: 'resource' | 'audience' | 'scope'
-  /**
-   * What spending a refresh token does to it. `none`: it stays valid (no lease, no mark). `tolerant`: rotated, a second use within a grace
-   * is forgiven. `strict`: rotated, a second use looks like theft and ends the family.
-   */
-  readonly rotation: 'none' | 'tolerant' | 'strict'
-  /** What the end_session_endpoint needs to do without a question to the user. */
-  readonly logoutHint: 'client-id' | 'id-token'
-}
+export type { ProviderProfile } from './profile.ts'
 
 /** What must come back with the callback. */
 export interface RedeemChecks {

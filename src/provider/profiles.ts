@@ -1,17 +1,10 @@
+import { PROFILES } from '../domain/profiles/profiles.ts'
 import type { ProviderProfile } from '../domain/provider.ts'
 
 /** What the settings may override: a realm that revokes refresh tokens, a provider with Auth0's `audience`. */
 export interface ProfileOverrides {
   readonly target?: ProviderProfile['target'] | undefined
   readonly rotation?: ProviderProfile['rotation'] | undefined
-}
-
-const PROFILES: Readonly<Record<ProviderProfile['name'], ProviderProfile>> = {
-  generic: { name: 'generic', target: 'resource', rotation: 'strict', logoutHint: 'client-id' },
-  // Without id_token_hint Keycloak asks the user whether to sign out.
-  keycloak: { name: 'keycloak', target: 'scope', rotation: 'strict', logoutHint: 'id-token' },
-  // A used refresh token stays valid, no reuse detection; `resource` is refused (AADSTS901002).
-  entra: { name: 'entra', target: 'scope', rotation: 'none', logoutHint: 'client-id' },
 }
 
 export const profileOf = (name: ProviderProfile['name'], overrides: ProfileOverrides = {}): ProviderProfile => ({
@@ -22,20 +15,18 @@ export const profileOf = (name: ProviderProfile['name'], overrides: ProfileOverr
 
 /** What only this room knows of a profile. */
 export interface ProfileTraits {
-  /** RFC 7523bis wants the issuer; Entra documents its token endpoint. Always one string (CVE-2025-27370). */
-  readonly assertionAudience: 'issuer' | 'token-endpoint'
-  /** How the assertion names its key. */
-  readonly assertionKey: 'kid' | 'x5t#S256'
-  /** `scope` values are `<audience>/<scope>`, and every request names exactly one audience (AADSTS90009, AADSTS28000). */
+  readonly assertionAudience: ProviderProfile['assertion']['audience']
+  readonly assertionKey: ProviderProfile['assertion']['key']
   readonly scopesCarryAudience: boolean
-  /** Entra writes the GUID of an API into `aud` whatever name it was asked by. */
   readonly audienceMayBeRenamed: boolean
 }
 
-export const traitsOf = (profile: ProviderProfile): ProfileTraits =>
-  profile.name === 'entra'
-    ? { assertionAudience: 'token-endpoint', assertionKey: 'x5t#S256', scopesCarryAudience: true, audienceMayBeRenamed: true }
-    : { assertionAudience: 'issuer', assertionKey: 'kid', scopesCarryAudience: false, audienceMayBeRenamed: false }
+export const traitsOf = ({ assertion, scopesCarryAudience, accessToken }: ProviderProfile): ProfileTraits => ({
+  assertionAudience: assertion.audience,
+  assertionKey: assertion.key,
+  scopesCarryAudience,
+  audienceMayBeRenamed: accessToken.audienceMayBeRenamed,
+})
 
 const GUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 export const isGuid = (value: string): boolean => GUID.test(value)

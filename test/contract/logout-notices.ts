@@ -8,6 +8,7 @@ import { queryOf } from '../../src/flows/query.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { after, instant, millis, minutes, seconds } from '../../src/kernel/time.ts'
 import type { Instant } from '../../src/kernel/time.ts'
+import { profileOf } from '../../src/provider/profiles.ts'
 import type { SessionRecords } from '../../src/session/records.ts'
 import { withBarriers, type Barriers } from '../harness/barriers.ts'
 import { aDraft, created, ISSUER, until, type Replica, type World } from './session-store-kit.ts'
@@ -221,7 +222,7 @@ export const logoutNoticesContract = (name: string, makeWorld: () => Promise<Wor
       ) => {
         const provider = {
           name: 'default',
-          profile: { name: profile, target: 'scope', rotation: 'none', logoutHint: 'client-id' } as const,
+          profile: profileOf(profile),
           issuer: async () => ISSUER,
         }
         const { audit, metrics } = recorder

@@ -35,6 +35,7 @@ import { createAttempts } from '../../src/login/attempts.ts'
 import { returnTo } from '../../src/login/return-to.ts'
 import { compileAllow, type RoleSource, roleSources } from '../../src/policy/decide.ts'
 import { routeTable } from '../../src/policy/route-table.ts'
+import { profileOf } from '../../src/provider/profiles.ts'
 import { agents } from '../../src/proxy/agents.ts'
 import { connections } from '../../src/proxy/connections.ts'
 import { createForwarder } from '../../src/proxy/forwarder.ts'
@@ -248,7 +249,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   const redemptions: string[] = []
   let authorizations = 0
   const revoked: string[] = []
-  const profile: Provider['profile'] = { name: 'generic', target: 'resource', rotation: 'strict', logoutHint: 'id-token' }
+  const profile: Provider['profile'] = { ...profileOf('generic'), logoutHint: 'id-token' }
   const provider: Provider = {
     name: 'default',
     profile,

@@ -3,6 +3,7 @@ import type { AccessToken, Ask, TokenAnswer } from '../../src/domain/token.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import type { Clock, Millis } from '../../src/kernel/time.ts'
 import { after, minutes, seconds } from '../../src/kernel/time.ts'
+import { profileOf } from '../../src/provider/profiles.ts'
 import { createGates, type Gates } from './gates.ts'
 
 interface Family {
@@ -134,7 +135,7 @@ export const createFakeProvider = (options: FakeProviderOptions): FakeProviderPo
 
   return {
     name: 'default',
-    profile: { name: 'generic', target: 'resource', rotation, logoutHint: 'client-id' },
+    profile: { ...profileOf('generic'), rotation },
     requestTimeoutMs,
     gates,
     refresh,

@@ -1,0 +1,16 @@
+import type { ProviderProfile } from '../profile.ts'
+import { generic } from './generic.ts'
+
+/** Auth0. The issuer ends with a slash. */
+export const auth0: ProviderProfile = {
+  ...generic,
+  name: 'auth0',
+  target: 'audience',
+  // The overlap in which a second use is forgiven is 0 unless somebody sets one.
+  rotation: 'strict',
+  logoutHint: 'id-token',
+  claims: { ...generic.claims, tenant: 'org_id' },
+  // An audience that is not covered is passed over in silence: the token is for another one, or for none and then no JWT.
+  accessToken: { ...generic.accessToken, alwaysReadable: true },
+  errors: [{ error: 'mfa_required', means: 'step-up-required' }],
+}

@@ -1,0 +1,29 @@
+import { millis } from '../../kernel/time.ts'
+import type { ProviderProfile } from '../profile.ts'
+
+/** What the standards say, and the stricter way where they leave it open. The other profiles say how they differ. */
+export const generic: ProviderProfile = {
+  name: 'generic',
+  target: 'resource',
+  scopesCarryAudience: false,
+  audiences: 'many',
+  rotation: 'strict',
+  rotationGraceMs: millis(0),
+  grants: { user: 'refresh', bearer: 'exchange', app: 'client_credentials' },
+  logoutHint: 'client-id',
+  issuer: { form: 'exact', fixed: undefined, hosts: {}, aliases: [], keysNameIssuer: false },
+  // RFC 7523bis: the issuer. The type is not what most providers know yet.
+  assertion: { audience: 'issuer', key: 'kid', type: 'JWT', lifetimeSeconds: 60, rsa: 'PS256' },
+  login: { parameters: {}, withheldScopes: [], refreshScope: 'narrow', grantsSingleScopes: false, scopeNames: {} },
+  logout: { frontchannelWithoutIssuer: false, frontchannelByDefault: false },
+  claims: {
+    user: ['iss', 'sub'],
+    tenant: 'tid',
+    tenantForm: 'word',
+    providerSession: ['sid'],
+    roles: [['roles']],
+    directory: undefined,
+  },
+  accessToken: { audienceMayBeRenamed: false, alwaysReadable: false, userClaim: undefined },
+  errors: [],
+}

@@ -1,0 +1,29 @@
+import type { ProviderProfile } from '../profile.ts'
+import { generic } from './generic.ts'
+
+/** Keycloak 26. One realm is one issuer. */
+export const keycloak: ProviderProfile = {
+  ...generic,
+  name: 'keycloak',
+  // A refresh knows no audience; what a token is for comes from mappers, roles and scopes.
+  target: 'scope',
+  // With "Revoke Refresh Token" a second use ends the client's session, the newest token included.
+  rotation: 'strict',
+  // Without id_token_hint the user is asked whether to sign out.
+  logoutHint: 'id-token',
+  claims: {
+    ...generic.claims,
+    // Only this client's roles: another client's `admin` says nothing here.
+    roles: [['roles'], ['realm_access', 'roles'], ['resource_access', '{client_id}', 'roles']],
+  },
+  errors: [
+    // A wrong secret is answered with this one, an unknown client with invalid_client.
+    { error: 'unauthorized_client', means: 'credential-rejected' },
+    // Consent that was taken back looks like a wrong scope.
+    { error: 'invalid_scope', description: /\bconsent/i, means: 'consent-required' },
+    // Standard token exchange: an audience that is no client of the realm, and one that the user's roles and scopes do not yield.
+    { error: 'invalid_client', description: /^Audience not found/, means: 'audience-denied' },
+    { error: 'invalid_request', description: /^Requested audience not available/, means: 'audience-denied' },
+    { error: 'invalid_request', description: /token exchange is not enabled/i, means: 'audience-denied' },
+  ],
+}
