@@ -4,6 +4,7 @@ import type { Ask } from '../domain/token.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
 import { millis } from '../kernel/time.ts'
 import { createAppTokens } from './app-tokens.ts'
+import { createBearerTokens } from './bearer-tokens.ts'
 import { Breaker } from './breaker.ts'
 import { createChangeWatcher } from './change-watch.ts'
 import type { BrokerDeps, Tools } from './deps.ts'
@@ -44,6 +45,7 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
   }
   const refresh = deps.provider.profile.rotation === 'none' ? createParallelRefresh(tools) : createLeasedRefresh(tools)
   const apps = createAppTokens(tools)
+  const bearers = createBearerTokens(tools, apps.obtain)
   const aheadHoldOff = new HoldOff()
   const ahead = new Set<string>()
   const anyAsk = makeAsk('refresh', undefined, [])
@@ -156,6 +158,7 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
       log.error({ grant: ask.grant, hint: 'a fault of the gateway' }, 'an application token was asked for with a user grant')
       return refused('token.invalid')
     },
+    ...bearers,
     isConfirmed,
     confirm,
     refreshNow,

@@ -26,7 +26,7 @@ export const isGood = (token: AccessToken, now: Instant): boolean => {
 }
 
 /** Still accepted by an upstream with a sane clock: what a transient failure may fall back to. */
-export const isUnexpired = (token: AccessToken, now: Instant): boolean => token.expiresAt - now > seconds(1)
+export const isUnexpired = (token: Pick<AccessToken, 'expiresAt'>, now: Instant): boolean => token.expiresAt - now > seconds(1)
 
 /** Served, but time to renew it behind the request. */
 export const isInLastFifth = (token: AccessToken, now: Instant): boolean => token.expiresAt - now < (token.expiresAt - token.issuedAt) / 5

@@ -1,4 +1,5 @@
 import type { Instant } from '../kernel/time.ts'
+import type { BearerCaller } from './caller.ts'
 import type { HeldSession, Session } from './session.ts'
 import type { AccessToken, Ask, TokenOutcome } from './token.ts'
 
@@ -13,6 +14,12 @@ export interface Broker {
   /** Apart from any session: one token per route's ask, for the application itself. */
   peekApp(ask: Ask, now: Instant): AccessToken | undefined
   app(ask: Ask): Promise<TokenOutcome>
+  /**
+   * For a caller that brought an access token of its own, and a route of users: `on_behalf_of`, `exchange` or `pass_through`. Synchronous, no I/O.
+   * A result is kept in memory only, under the very token it was made from, and never outlives that.
+   */
+  peekBearer(caller: BearerCaller, ask: Ask, now: Instant): AccessToken | undefined
+  bearer(caller: BearerCaller, ask: Ask): Promise<TokenOutcome>
   /** True when the session was confirmed by the provider recently enough for any route, app routes included. */
   isConfirmed(held: HeldSession, now: Instant): boolean
   /** Makes it so by a refresh; 'confirmed' also while the provider is away within the grace. */

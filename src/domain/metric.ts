@@ -79,6 +79,11 @@ export const METRICS = {
     labels: ['outcome'],
     buckets: LATENCY,
   },
+  sallyport_broker_principal_mismatches_total: {
+    kind: 'counter',
+    help: 'Tokens that were not attached because they stand for somebody else than the route calls for, by grant.',
+    labels: ['grant'],
+  },
   sallyport_broker_upstream_rejections_total: { kind: 'counter', help: 'Upstream answers 401 to a token of ours.', labels: ['route'] },
   sallyport_proxy_in_flight_requests: { kind: 'gauge', help: 'Proxied requests under way.', labels: [] },
   sallyport_proxy_open_streams: { kind: 'gauge', help: 'Open streams that end with their session.', labels: [] },

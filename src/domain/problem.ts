@@ -162,6 +162,19 @@ export const PROBLEMS = {
     fix: 'Ask the operator.',
     operator: 'The provider rejected the client credential: check client_auth, its expiry and its registration.',
   },
+  'token.assertion-rejected': {
+    status: 401,
+    title: 'Your access token was not accepted.',
+    fix: 'Get a new access token for the gateway and send the request again.',
+    operator: 'The provider refused to turn the caller’s access token into one for this audience: see the audit event token.failed.',
+  },
+  'token.principal-mismatch': {
+    status: 502,
+    title: 'The sign-in service sent a token that stands for somebody else.',
+    fix: 'Ask the operator.',
+    operator:
+      'The token is an application’s where the route calls as a user, or the other way round: check principal and grant of the route, and how the provider registers client and API.',
+  },
   'token.invalid': {
     status: 502,
     title: 'The sign-in service sent an unusable token.',

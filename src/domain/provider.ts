@@ -104,6 +104,15 @@ export interface Provider {
   answers(): Promise<boolean>
   /** RFC 6749 §4.4. */
   application(ask: Ask): Promise<TokenAnswer>
+  /**
+   * RFC 8693. `issued_token_type` and `token_type` are checked: an answer that is no bearer access token is a violation. A refusal of the subject token is
+   * `grant-rejected`. A refresh token that comes along is dropped.
+   */
+  exchange(subject: Secret<'access-token'>, ask: Ask, actor: Secret<'access-token'> | undefined): Promise<TokenAnswer>
+  /** RFC 7523 §2.1 with `requested_token_use=on_behalf_of`. */
+  onBehalfOf(assertion: Secret<'access-token'>, ask: Ask): Promise<TokenAnswer>
+  /** RFC 7523 §2.1 at the key's own token endpoint. @param subject from a claim of the verified session, never from a request */
+  serviceAccount(key: ServiceAccountKey, subject: string, ask: Ask): Promise<TokenAnswer>
   /** RFC 7009, bounded, best effort. */
   revoke(token: Secret<'refresh-token'>): Promise<'revoked' | 'unsupported' | 'unavailable'>
   /** RP-Initiated Logout 1.0 §2; undefined when the provider has no end_session_endpoint or discovery is away. The URL may hold an id_token_hint. */

@@ -1,4 +1,5 @@
 import type { Millis } from '../kernel/time.ts'
+import type { CallerKind } from './caller.ts'
 import type { Ask, Json } from './token.ts'
 
 /** Who may use a route; evaluated against the newest ID token's claims and the granted scopes. */
@@ -14,9 +15,29 @@ export type Allow =
 
 /** As whom the upstream is called. The two kinds of token are never mixed up: there is no fallback from one to the other. */
 export type RouteToken =
-  | { readonly principal: 'user'; readonly ask: Ask & { readonly grant: 'refresh' } }
-  | { readonly principal: 'app'; readonly ask: Ask & { readonly grant: 'client_credentials' } }
+  | {
+      readonly principal: 'user'
+      readonly ask: UserAsk
+      /** For callers that bring a token of their own; absent: the route has none such. */
+      readonly bearerAsk?: BearerAsk
+    }
+  | { readonly principal: 'app'; readonly ask: AppAsk; readonly attach?: TokenHeader }
   | { readonly principal: 'none' }
+
+/** Grants that yield a token of the session's user. */
+export type UserAsk = Ask & { readonly grant: 'refresh' | 'exchange' | 'on_behalf_of' | 'service_account' }
+/** Grants that yield a token of the user whose token the caller brought. */
+export type BearerAsk = Ask & { readonly grant: 'exchange' | 'on_behalf_of' | 'pass_through' }
+/** Grants that yield what the application itself may do. */
+export type AppAsk = Ask & { readonly grant: 'client_credentials' | 'static' }
+
+/** Where an API key goes; a token goes into `Authorization: Bearer` always. */
+export interface TokenHeader {
+  /** Lower case. */
+  readonly name: string
+  /** In front of the key, the blank after a scheme included; may be empty. */
+  readonly prefix: string
+}
 
 /** One entry of the compiled route table. */
 export interface Route {
@@ -30,6 +51,8 @@ export interface Route {
   readonly upstreamPath: string
   readonly methods: readonly string[]
   readonly token: RouteToken
+  /** Who may present what; absent: sessions only. */
+  readonly callers?: readonly CallerKind[]
   /** For `none`, undefined: everybody, without a session. */
   readonly allow: Allow | undefined
   readonly limits: {

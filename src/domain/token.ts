@@ -1,8 +1,25 @@
 import type { Secret } from '../kernel/secret.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
 
-/** `token.grant` of a route; a strategy of the broker implements one. More come later; the stored key of an entry contains the name. */
-export type GrantName = 'refresh' | 'client_credentials'
+/** `token.grant` of a route; a strategy of the broker implements one. The stored key of an entry contains the name. */
+export type GrantName =
+  /** RFC 6749 §6: of the session's own refresh token. */
+  | 'refresh'
+  /** RFC 8693: of an access token of the session, or of the caller's own. */
+  | 'exchange'
+  /** RFC 7523 §2.1 with `requested_token_use`: the same, as Entra says it. */
+  | 'on_behalf_of'
+  /** RFC 6749 §4.4: the application itself. */
+  | 'client_credentials'
+  /** RFC 7523 §2.1 with a key of its own and a user as `sub`: Google's domain-wide delegation. */
+  | 'service_account'
+  /** A key from a file; no provider is asked. */
+  | 'static'
+  /** The caller's own token, unchanged. */
+  | 'pass_through'
+
+/** Whose rights a token carries. `user-through-application`: a user's, and it says which application acts (`act`, RFC 8693 §4.1). */
+export type TokenPrincipal = 'user' | 'application' | 'user-through-application'
 
 /** Names one access token of a session: a digest of grant, audience and sorted scopes, 22 base64url characters (broker/token-key.ts). */
 export type TokenKey = string & { readonly __tokenKey: true }
@@ -15,6 +32,14 @@ export interface Ask {
   /** Sorted, without duplicates. */
   readonly scopes: readonly string[]
   readonly key: TokenKey
+  /** `exchange`, `on_behalf_of` for a session: its own access token that is turned in, itself asked for by `refresh`. A bearer caller brings one. */
+  readonly subject?: Ask
+  /** `exchange`: the application's own token that goes along as actor (RFC 8693 §2.1); absent: none does. */
+  readonly actor?: Ask
+  /** `static`: the key itself; `service_account`: the key file that Google issued. Absolute. */
+  readonly keyFile?: string
+  /** `service_account`: the claim of the session's ID token whose value is impersonated. */
+  readonly subjectClaim?: string
 }
 
 /** An access token that was issued for one ask. */
@@ -24,6 +49,8 @@ export interface AccessToken {
   readonly issuedAt: Instant
   readonly expiresAt: Instant
   readonly scopes: readonly string[]
+  /** What the token says it stands for, where it can be read; checked once, when it was issued. Absent: it does not say, or was stored before 0.2. */
+  readonly standsFor?: TokenPrincipal
 }
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json }
@@ -89,6 +116,10 @@ export type TokenOutcome =
         | 'token.consent-required'
         | 'token.audience-denied'
         | 'token.credential-rejected'
+        /** The token of a bearer caller was not taken as an assertion: expired, revoked, or its user is gone. */
+        | 'token.assertion-rejected'
+        /** The token stands for somebody else than the route calls for: a user's on an application's, or the other way round. */
+        | 'token.principal-mismatch'
         | 'token.invalid'
     }
   | { readonly kind: 'unavailable'; readonly code: 'provider.unavailable' | 'store.unavailable'; readonly retryAfter: Millis }

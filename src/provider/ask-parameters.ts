@@ -1,6 +1,6 @@
 import type { ProviderProfile } from '../domain/provider.ts'
 import type { Ask } from '../domain/token.ts'
-import { applicationScopes, codeScopes, refreshScopes } from './scopes.ts'
+import { applicationScopes, assertionScopes, codeScopes, exchangeScopes, refreshScopes } from './scopes.ts'
 import type { ScopeRules } from './scopes.ts'
 
 /** RFC 6749 §4.1.3: what the code of a sign-in is redeemed for. */
@@ -14,6 +14,14 @@ export const refreshParameters = (ask: Ask, granted: readonly string[], rules: S
 /** RFC 6749 §4.4. */
 export const applicationParameters = (ask: Ask, profile: ProviderProfile): URLSearchParams =>
   parameters(ask, profile, applicationScopes(ask, profile))
+
+/** RFC 8693 §2.1. Where scopes say it all in a refresh, an exchange still names its audience: it is what exchanges are for. */
+export const exchangeParameters = (ask: Ask, profile: ProviderProfile): URLSearchParams =>
+  parameters(ask, { ...profile, target: profile.target === 'scope' ? 'audience' : profile.target }, exchangeScopes(ask))
+
+/** RFC 7523 §2.1 as Entra takes it: one resource, in the scopes. */
+export const onBehalfOfParameters = (ask: Ask, profile: ProviderProfile): URLSearchParams =>
+  parameters(ask, profile, assertionScopes(ask, profile))
 
 /** How the profile names the audience of a token request (RFC 8707 §2.2, or Auth0's parameter); scopes are another matter. */
 const parameters = (ask: Ask | undefined, profile: ProviderProfile, scopes: readonly string[] | undefined): URLSearchParams => {

@@ -14,6 +14,7 @@ import { endSessionUrl } from './authorize.ts'
 import { callProvider } from './call.ts'
 import type { Call } from './call.ts'
 import { clientAuth } from './client-auth.ts'
+import { exchange, onBehalfOf, serviceAccount } from './derived-grants.ts'
 import { createDiscovery } from './discovery.ts'
 import { endpointUrl } from './endpoint-url.ts'
 import { createFetch } from './fetch.ts'
@@ -119,6 +120,9 @@ export const createProvider = (deps: ProviderDeps): Provider & { close(): Promis
     refresh: (refreshToken, ask, known) => refresh(room, refreshToken, ask, known),
     answers: room.discovery.probe,
     application: (ask) => application(room, ask),
+    exchange: (subject, ask, actor) => exchange(room, subject, ask, actor),
+    onBehalfOf: (assertion, ask) => onBehalfOf(room, assertion, ask),
+    serviceAccount: (key, subject, ask) => serviceAccount(room, key, subject, ask),
     revoke: room.revoke,
     endSessionUrl: async (hint) => {
       const found = await room.discovery.get()
@@ -146,11 +150,11 @@ const revoke = async (room: Room, token: Secret<'refresh-token'>): Promise<'revo
   const found = await room.discovery.get()
   if (found.kind === 'unavailable') return 'unavailable'
   if (!found.metadata.revocationEndpoint) return 'unsupported'
-  const { exchange } = await room.call('revocation', found.metadata, room.timeoutMs, (configuration) =>
+  const { exchange: answered } = await room.call('revocation', found.metadata, room.timeoutMs, (configuration) =>
     tokenRevocation(configuration, token.reveal(), { token_type_hint: 'refresh_token' }),
   )
   // 200 whatever the token was, also an unknown one (§2.2); some answer 204.
-  return exchange.kind === 'answered' && exchange.status < 300 ? 'revoked' : 'unavailable'
+  return answered.kind === 'answered' && answered.status < 300 ? 'revoked' : 'unavailable'
 }
 
 /** `refused`: the provider answered and said no; `unusable`: 200, but the library would not have it. */

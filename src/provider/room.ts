@@ -8,7 +8,15 @@ import type { Discovery, Metadata } from './discovery.ts'
 import type { Keys } from './keys.ts'
 
 /** `grant` of the metrics: a closed set. */
-export type CallName = 'authorization_code' | 'refresh' | 'client_credentials' | 'revocation' | 'par'
+export type CallName =
+  | 'authorization_code'
+  | 'refresh'
+  | 'client_credentials'
+  | 'exchange'
+  | 'on_behalf_of'
+  | 'service_account'
+  | 'revocation'
+  | 'par'
 
 /** What the operations of one provider share; put together in provider.ts. */
 export interface Room {

@@ -57,6 +57,11 @@ export const applicationScopes = (ask: Ask, profile: ProviderProfile): readonly 
   return ask.audience === undefined ? ask.scopes : [`${ask.audience}/.default`] // AADSTS1002012
 }
 
+/** Of an access token alone: no identity scopes, no refresh token. */
+export const exchangeScopes = (ask: Ask): readonly string[] => ask.scopes
+export const assertionScopes = (ask: Ask, profile: ProviderProfile): readonly string[] =>
+  traitsOf(profile).scopesCarryAudience ? namedScopes(ask) : ask.scopes
+
 /**
  * What the session may claim to have been granted. Where an answer lists only the scopes of one resource, the identity scopes it leaves out were
  * granted nevertheless: RFC 6749 §5.1 speaks of the access token.

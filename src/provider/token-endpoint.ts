@@ -7,6 +7,7 @@ import { millis, seconds } from '../kernel/time.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
 import { checkAccessToken } from './access-token.ts'
 import { applicationParameters, refreshParameters } from './ask-parameters.ts'
+import type { Call } from './call.ts'
 import type { Metadata } from './discovery.ts'
 import type { Exchange } from './fetch.ts'
 import { checkIdToken, concernsIdentity, lastingClaims } from './id-token.ts'
@@ -68,13 +69,32 @@ export const application = async (room: Room, ask: Ask): Promise<TokenAnswer> =>
   const call = await room.call('client_credentials', ready.metadata, ready.budgetMs, (configuration) =>
     clientCredentialsGrant(configuration, parameters),
   )
-  if (call.exchange.kind === 'failed' || call.exchange.status !== 200) return denied(room, call.exchange, 'nothing', now)
+  return answerWithoutGrant(room, call, ask, { now, principal: 'app', spent: 'nothing' })
+}
 
+/** What a grant came to that leaves nothing behind but one access token: a refresh token or ID token that comes along is dropped. */
+export const answerWithoutGrant = (
+  room: Room,
+  call: Call,
+  ask: Ask,
+  want: {
+    /** When it was sent. */
+    readonly now: Instant
+    readonly principal: 'user' | 'app'
+    readonly spent: Exclude<Spent, 'code' | 'refresh-token'>
+    /** RFC 8693 §2.2.1: `issued_token_type` must be this very one. */
+    readonly issuedTokenType?: string
+  },
+): TokenAnswer => {
+  const { now } = want
+  if (call.exchange.kind === 'failed' || call.exchange.status !== 200) return denied(room, call.exchange, want.spent, now)
   const { parsed } = parseTokenResponse(call.exchange, now)
   const violation = (check: string): Violation => ({ kind: 'violation', concerns: 'audience', check, refreshToken: undefined })
   if (parsed.kind === 'bad') return violation(parsed.check)
-  const unusable = checkAccessToken(parsed.tokens.token, ask, { principal: 'app', ...room.client })
+  if (want.issuedTokenType !== undefined && parsed.tokens.issuedTokenType !== want.issuedTokenType) return violation('issued-token-type')
+  const unusable = checkAccessToken(parsed.tokens.token, ask, { principal: want.principal, ...room.client })
   if (unusable) return violation(unusable)
+  // Ours is the stricter reading; what only the library objects to is refused all the same.
   if (!call.accepted) return violation('response')
   const access = accessTokenOf(parsed.tokens, ask, now)
   return { kind: 'issued', access, refreshToken: undefined, refreshEndsAt: undefined, claims: undefined, idToken: undefined }
@@ -83,7 +103,7 @@ export const application = async (room: Room, ask: Ask): Promise<TokenAnswer> =>
 type Ready = { readonly kind: 'ready'; readonly metadata: Metadata; readonly budgetMs: Millis } | Unavailable
 
 /** Discovery takes its time out of the request's: the spending mark names one timeout, and nothing may be sent after it. */
-const prepare = async (room: Room): Promise<Ready> => {
+export const prepare = async (room: Room): Promise<Ready> => {
   const startedAt = performance.now()
   const found = await room.discovery.get()
   if (found.kind === 'unavailable') return { ...found, sent: 'not-sent' }

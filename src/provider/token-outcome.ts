@@ -16,7 +16,7 @@ export type Denial =
     }
 
 /** What was spent with the call: only a refresh token makes `invalid_grant` concern a session. */
-export type Spent = 'refresh-token' | 'code' | 'nothing'
+export type Spent = 'refresh-token' | 'code' | 'assertion' | 'subject-token' | 'nothing'
 
 /** RFC 6749 §5.2, RFC 8707 §2, OpenID Connect Core 1.0 §3.1.2.6, RFC 9470 §3. A code not listed here signs nobody out. */
 const REFUSALS: ReadonlyMap<string, Refusal> = new Map([
@@ -64,7 +64,13 @@ export const denialOf = (
   if (!body || error === undefined) return unavailable('answered', `http-${exchange.status}`)
 
   const providerCode = providerCodeOf(body, error)
-  const reason = error === 'invalid_grant' ? grantRefusal(body, context) : REFUSALS.get(error)
+  const reason =
+    error === 'invalid_grant'
+      ? grantRefusal(body, context)
+      : // RFC 8693 §2.2.2 has one code for a subject token that is not taken and for an audience that is not granted.
+        error === 'invalid_request' && context.spent === 'subject-token'
+        ? 'audience-denied'
+        : REFUSALS.get(error)
   return reason ? { kind: 'refused', reason, providerCode } : unavailable('answered', providerCode)
 }
 
@@ -82,6 +88,8 @@ const grantRefusal = (
   }
   switch (spent) {
     case 'refresh-token':
+    case 'assertion':
+    case 'subject-token':
       return 'grant-rejected'
     case 'code':
       return 'code-rejected'

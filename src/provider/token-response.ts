@@ -12,6 +12,8 @@ export interface TokenSet {
   readonly scopes: readonly string[] | undefined
   readonly refreshEndsAt: Instant | undefined
   readonly idToken: Secret<'id-token'> | undefined
+  /** RFC 8693 §2.2.1. */
+  readonly issuedTokenType: string | undefined
 }
 
 export type ResponseCheck = 'response' | 'access-token' | 'token-type' | 'expires-in' | 'refresh-token' | 'id-token'
@@ -66,6 +68,7 @@ const parseTokens = (body: Claims, refreshTokenUsable: boolean, now: Instant): T
       // Keycloak: 0 means no end (offline tokens).
       refreshEndsAt: refreshLife === undefined ? undefined : after(now, refreshLife),
       idToken: idToken === undefined ? undefined : Secret.of('id-token', idToken),
+      issuedTokenType: stringOf(body, 'issued_token_type'),
     },
   }
 }

@@ -288,6 +288,9 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     },
     refresh: async () => ({ kind: 'unavailable', sent: 'not-sent', retryAfter: seconds(1), cause: 'unused' }),
     application: async () => ({ kind: 'unavailable', sent: 'not-sent', retryAfter: seconds(1), cause: 'unused' }),
+    exchange: async () => ({ kind: 'unavailable', sent: 'not-sent', retryAfter: seconds(1), cause: 'unused' }),
+    onBehalfOf: async () => ({ kind: 'unavailable', sent: 'not-sent', retryAfter: seconds(1), cause: 'unused' }),
+    serviceAccount: async () => ({ kind: 'unavailable', sent: 'not-sent', retryAfter: seconds(1), cause: 'unused' }),
     revoke: async (token) => {
       revoked.push(token.reveal())
       return 'revoked'
@@ -305,6 +308,8 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     user: async () => ({ kind: 'issued', access: issued }),
     peekApp: () => issued,
     app: async () => ({ kind: 'issued', access: issued }),
+    peekBearer: () => issued,
+    bearer: async () => ({ kind: 'issued', access: issued }),
     isConfirmed: () => true,
     confirm: async () => ({ kind: 'confirmed' }),
     refreshNow: async ({ session }) => ({ kind: 'refreshed', session }),

@@ -26,6 +26,8 @@ export interface FakeProviderPort extends Provider {
   violateNext(concerns: 'session' | 'audience'): void
   readonly sends: { readonly refreshToken: string; readonly ask: Ask }[]
   readonly applications: Ask[]
+  /** Exchanges, on-behalf-of and service account calls: what was turned in, by its `subject` in the token or the name impersonated. */
+  readonly derivations: { readonly from: string; readonly ask: Ask; readonly actor: string | undefined }[]
   readonly revoked: string[]
   /** Refresh tokens sent again after their rotation had been received. */
   readonly sentAfterRotation: string[]
@@ -63,6 +65,7 @@ export const createFakeProvider = (options: FakeProviderOptions): FakeProviderPo
   const rotationReceived = new Set<string>()
   const sends: FakeProviderPort['sends'] = []
   const applications: Ask[] = []
+  const derivations: FakeProviderPort['derivations'] = []
   const revoked: string[] = []
   const away = { is: false }
   const sentAfterRotation: string[] = []
@@ -133,9 +136,33 @@ export const createFakeProvider = (options: FakeProviderOptions): FakeProviderPo
     }
   }
 
+  /** A token of whoever the turned-in one is of; the fake's tokens say so themselves. */
+  const derive = async (from: string, ask: Ask, actor?: string): Promise<TokenAnswer> => {
+    derivations.push({ from, ask, actor })
+    await gates.pass('derive:before')
+    const scriptedNext = away.is ? LOST : scriptedAnswer(ask)
+    const access = { ...accessToken(ask, from), ...(actor !== undefined && { standsFor: 'user-through-application' as const }) }
+    const issued = {
+      kind: 'issued',
+      access,
+      refreshToken: undefined,
+      refreshEndsAt: undefined,
+      claims: undefined,
+      idToken: undefined,
+    } as const
+    const answer: TokenAnswer = scriptedNext ?? spoil(issued)
+    await gates.pass('derive:after')
+    return answer
+  }
+  const subjectOf = (token: Secret<'access-token'>): string => (JSON.parse(token.reveal()) as { subject: string }).subject
+
   return {
     name: 'default',
     profile: { ...profileOf('generic'), rotation },
+    exchange: (subject, ask, actor) => derive(subjectOf(subject), ask, actor && subjectOf(actor)),
+    onBehalfOf: (assertion, ask) => derive(subjectOf(assertion), ask),
+    serviceAccount: (_key, subject, ask) => derive(subject, ask),
+    derivations,
     requestTimeoutMs,
     gates,
     refresh,
