@@ -1,5 +1,6 @@
 import type { Secret } from '../kernel/secret.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
+import type { ServiceAccountKey } from './key-file.ts'
 import type { ProviderProfile } from './profile.ts'
 import type { AccessToken, Ask, Claims, TokenAnswer } from './token.ts'
 
