@@ -1,7 +1,9 @@
-import type { ProviderProfile } from '../domain/provider.ts'
+import type { ErrorMeaning, ProviderProfile } from '../domain/profile.ts'
 import type { Claims, Refusal } from '../domain/token.ts'
+import { assertNever } from '../kernel/assert.ts'
 import { millis, seconds } from '../kernel/time.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
+import { aadstsOf, meaningOf } from './error-rules.ts'
 import type { Exchange } from './fetch.ts'
 import { isJsonType, parseObject, stringOf } from './json.ts'
 
@@ -19,7 +21,7 @@ export type Denial =
 export type Spent = 'refresh-token' | 'code' | 'assertion' | 'subject-token' | 'nothing'
 
 /** RFC 6749 §5.2, RFC 8707 §2, OpenID Connect Core 1.0 §3.1.2.6, RFC 9470 §3. A code not listed here signs nobody out. */
-const REFUSALS: ReadonlyMap<string, Refusal> = new Map([
+const REFUSALS: ReadonlyMap<string, Exclude<Refusal, 'grant-rejected'>> = new Map([
   ['interaction_required', 'step-up-required'],
   ['login_required', 'step-up-required'],
   ['account_selection_required', 'step-up-required'],
@@ -31,16 +33,8 @@ const REFUSALS: ReadonlyMap<string, Refusal> = new Map([
   ['invalid_scope', 'audience-denied'],
   ['access_denied', 'audience-denied'],
   ['invalid_client', 'credential-rejected'],
-  // Keycloak answers a wrong secret with this one.
   ['unauthorized_client', 'credential-rejected'],
 ])
-
-/** Entra's `suberror` where `invalid_grant` does mean that the refresh token is done for; any other asks for the user. */
-const GRANT_IS_DEAD = new Set(['bad_token', 'token_expired', 'user_password_expired'])
-/** Entra's loop detection: a throttle in the clothes of `invalid_grant`. */
-const AADSTS_LOOP = 50196
-/** Entra's "has not consented", where an older endpoint sends no `suberror`. */
-const AADSTS_NOT_CONSENTED = 65001
 
 const RETRY_DEFAULT = seconds(5)
 const RETRY_SECONDS_MAX = 3600
@@ -64,28 +58,20 @@ export const denialOf = (
   if (!body || error === undefined) return unavailable('answered', `http-${exchange.status}`)
 
   const providerCode = providerCodeOf(body, error)
-  const reason =
-    error === 'invalid_grant'
-      ? grantRefusal(body, context)
-      : // RFC 8693 §2.2.2 has one code for a subject token that is not taken and for an audience that is not granted.
-        error === 'invalid_request' && context.spent === 'subject-token'
-        ? 'audience-denied'
-        : REFUSALS.get(error)
-  return reason ? { kind: 'refused', reason, providerCode } : unavailable('answered', providerCode)
+  const meaning = meaningOf(body, error, context.profile.errors) ?? commonMeaning(error, context.spent)
+  const reason = meaning === 'grant' ? grantRefusal(context.spent) : meaning
+  return reason && reason !== 'later' ? { kind: 'refused', reason, providerCode } : unavailable('answered', providerCode)
 }
 
-/** RFC 6749 §5.2 `invalid_grant`; Entra also says with it "step up", "consent" and "slow down". undefined: none of what we know. */
-const grantRefusal = (
-  body: Claims,
-  { profile, spent }: { profile: ProviderProfile; spent: Spent },
-): Refusal | 'code-rejected' | undefined => {
-  if (profile.name === 'entra') {
-    const numbers = Array.isArray(body['error_codes']) ? body['error_codes'] : []
-    if (numbers.includes(AADSTS_LOOP)) return undefined
-    const suberror = stringOf(body, 'suberror') ?? ''
-    if (suberror === 'consent_required' || numbers.includes(AADSTS_NOT_CONSENTED)) return 'consent-required'
-    if ((stringOf(body, 'claims') ?? '') !== '' || (suberror !== '' && !GRANT_IS_DEAD.has(suberror))) return 'step-up-required'
-  }
+const commonMeaning = (error: string, spent: Spent): ErrorMeaning | undefined => {
+  if (error === 'invalid_grant') return 'grant'
+  // RFC 8693 §2.2.2 has one code for a subject token that is not taken and for an audience that is not granted.
+  if (error === 'invalid_request' && spent === 'subject-token') return 'audience-denied'
+  return REFUSALS.get(error)
+}
+
+/** RFC 6749 §5.2 `invalid_grant`: what was spent is not good. undefined: nothing was. */
+const grantRefusal = (spent: Spent): Refusal | 'code-rejected' | undefined => {
   switch (spent) {
     case 'refresh-token':
     case 'assertion':
@@ -95,6 +81,8 @@ const grantRefusal = (
       return 'code-rejected'
     case 'nothing':
       return undefined
+    default:
+      return assertNever(spent)
   }
 }
 
@@ -102,7 +90,7 @@ const grantRefusal = (
 export const cleanCode = (code: string): string => code.replaceAll(/[^A-Za-z0-9_.-]/g, '').slice(0, 64)
 
 const providerCodeOf = (body: Claims, error: string): string => {
-  const number = /^AADSTS(\d{1,10})\b/.exec(stringOf(body, 'error_description') ?? '')?.[1]
+  const number = aadstsOf(body)
   return number === undefined ? cleanCode(error) : `AADSTS${number}`
 }
 
