@@ -1,5 +1,5 @@
 import { loadSettings } from '../config/load.ts'
-import type { ProviderProfile } from '../domain/provider.ts'
+import { PROFILE_NAMES } from '../domain/profiles/profiles.ts'
 import { roleSources } from '../policy/decide.ts'
 import { RULE_WORDS, roleSourceText } from '../policy/explain.ts'
 import { HARMLESS } from '../proxy/dropped-names.ts'
@@ -10,7 +10,6 @@ import { AUTHORIZATION_WORDS, audienceNote, cacheWords, CONNECTION_WORDS, csrfWo
 import { explanationOf } from './explanation.ts'
 
 const PRINCIPALS = ['user', 'app', 'none'] as const
-const PROFILES = ['generic', 'keycloak', 'entra'] as const satisfies readonly ProviderProfile['name'][]
 const CLIENT = 'shop'
 
 /** Explained on the page, by the command itself. */
@@ -56,7 +55,7 @@ export const policyDoc = (): string => {
     'How the audience of a route is put to the provider follows from the profile (`provider.target` overrides it):',
     table(
       ['profile', 'how'],
-      PROFILES.map((name) => [`\`${name}\``, audienceNote(profileOf(name))]),
+      PROFILE_NAMES.map((name) => [`\`${name}\``, audienceNote(profileOf(name))]),
     ),
     '## Who gets in',
     'A rule is `signed_in` or a mapping with exactly one condition; several are wrapped in `any_of` or `all_of`, up to 8 deep. A route with `principal: user` and no rule lets in whoever is signed in; `principal: none` without a rule asks for no session at all.',
@@ -68,7 +67,7 @@ export const policyDoc = (): string => {
     '### Where roles are found',
     table(
       ['profile', 'places in the ID token, any of them'],
-      PROFILES.map((name) => [
+      PROFILE_NAMES.map((name) => [
         `\`${name}\``,
         roleSources(name, 'CLIENT_ID')
           .map((source) => `\`${roleSourceText(source)}\``)

@@ -43,11 +43,11 @@ export const frontchannelLogout = async (deps: FrontchannelLogoutDeps, query: Qu
     return { kind: 'unavailable', code: 'store.unavailable' }
   }
 
-  // 1. Both must match (§3); Entra sends no `iss`, and has one tenant here.
+  // 1. Both must match (§3); some send no `iss`.
   if (query.kind === 'doubled') return refuse('form')
   const [iss, sid] = [query.get('iss'), query.get('sid')]
   if (sid === undefined || sid === '' || sid.length > SESSION_CHARS_MAX) return refuse('provider-session')
-  if (iss === undefined && deps.provider.profile.name !== 'entra') return refuse('issuer')
+  if (iss === undefined && !deps.provider.profile.logout.frontchannelWithoutIssuer) return refuse('issuer')
   const issuer = await deps.provider.issuer()
   if (issuer === undefined) {
     count('unavailable')

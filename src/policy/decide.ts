@@ -1,3 +1,5 @@
+import type { ProfileName } from '../domain/profile.ts'
+import { PROFILES } from '../domain/profiles/profiles.ts'
 import type { Allow } from '../domain/route.ts'
 import type { Session } from '../domain/session.ts'
 import type { Claims, Json } from '../domain/token.ts'
@@ -11,18 +13,9 @@ export type Decision =
 /** A path of claim names that leads to role names, such as `['realm_access', 'roles']`. */
 export type RoleSource = readonly string[]
 
-export const roleSources = (profile: 'generic' | 'keycloak' | 'entra', clientId: string): readonly RoleSource[] => {
-  switch (profile) {
-    case 'generic':
-    case 'entra':
-      return [['roles']]
-    case 'keycloak':
-      // Only this client's roles: another client's `admin` says nothing here.
-      return [['roles'], ['realm_access', 'roles'], ['resource_access', clientId, 'roles']]
-    default:
-      return assertNever(profile)
-  }
-}
+/** Where the profile has roles, with our own name in the place that is ours. */
+export const roleSources = (profile: ProfileName, clientId: string): readonly RoleSource[] =>
+  PROFILES[profile].claims.roles.map((path) => path.map((name) => (name === '{client_id}' ? clientId : name)))
 
 /**
  * Compiles a route's rule. Fails closed: a claim of an unexpected type, an empty list and an empty combination let nobody in.
