@@ -1,5 +1,5 @@
 import type { Secret } from '../kernel/secret.ts'
-import type { Instant } from '../kernel/time.ts'
+import type { Instant, Millis } from '../kernel/time.ts'
 import type { Claims } from './token.ts'
 
 /** `callers` of a route: who may present what. */
@@ -30,3 +30,11 @@ export interface BearerCaller {
   readonly issuedAt: Instant
   readonly expiresAt: Instant
 }
+
+/** What an inbound access token came to. */
+export type BearerRead =
+  | { readonly kind: 'valid'; readonly caller: BearerCaller }
+  /** `check` is from a closed set. */
+  | { readonly kind: 'invalid'; readonly check: string }
+  /** Its key could not be asked for: nothing is known of the token. */
+  | { readonly kind: 'unavailable'; readonly retryAfter: Millis; readonly cause: string }

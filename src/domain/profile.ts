@@ -40,6 +40,7 @@ export interface ProviderProfile {
   readonly claims: ClaimFacts
   readonly accessToken: AccessTokenFacts
   /** Over the table that all providers share (provider/token-outcome.ts), the first that fits. */
+  readonly callers: CallerFacts
   readonly errors: readonly ErrorRule[]
 }
 
@@ -139,3 +140,16 @@ export interface ErrorRule {
 
 /** `grant`: what RFC 6749 §5.2 means by `invalid_grant`. `later`: a refusal to work now. */
 export type ErrorMeaning = Exclude<Refusal, 'grant-rejected'> | 'grant' | 'later'
+/** How access tokens that others bring tell what they are and whom they stand for (RFC 9068 §2.2). */
+export interface CallerFacts {
+  /** They say `typ: at+jwt`; otherwise `JWT` and no type at all are taken as well. */
+  readonly typed: boolean
+  /** Claims that only tokens of users have. */
+  readonly userClaims: readonly string[]
+  /**
+   * What shows an application by itself where `sub` is not its client id: all of one entry. `{client}` stands for its client id, `{sub}` for the subject,
+   * `*` for any text. Never a name that people may choose.
+   */
+  readonly application: readonly Readonly<Record<string, string>>[]
+}
+

@@ -1,6 +1,7 @@
 import type { Secret } from '../kernel/secret.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
 import type { ServiceAccountKey } from './key-file.ts'
+import type { BearerRead } from './caller.ts'
 import type { ProviderProfile } from './profile.ts'
 import type { AccessToken, Ask, Claims, TokenAnswer } from './token.ts'
 
@@ -39,6 +40,8 @@ export type Redeemed =
   | { readonly kind: 'refused'; readonly cancelled: boolean; readonly providerCode: string }
   /** A check of ours failed; `check` is from a closed set (state, iss, nonce, signature, …). Tokens that came were dropped, a refresh token revoked. */
   | { readonly kind: 'invalid'; readonly check: string }
+  /** A good sign-in, of an organisation that may not sign in here (`provider.tenants`). Tokens that came were dropped, a refresh token revoked. */
+  | { readonly kind: 'tenant-refused'; readonly tenant: string | undefined }
   /** invalid_client and kin. */
   | { readonly kind: 'credential-rejected'; readonly providerCode: string }
   /** `unspent`: the code certainly was not; the same callback may be tried again. */
@@ -123,6 +126,14 @@ export interface Provider {
   }): Promise<Secret<'logout-url'> | undefined>
   /** @param rules requireType: only `typ: logout+jwt` will do */
   readLogoutToken(token: Secret<'logout-token'>, rules: { readonly requireType: boolean }): Promise<LogoutTokenRead>
+  /**
+   * An access token that a caller brought (RFC 9068 §4), whole: signature, issuer, audience, time, type.
+   * @param rules audiences: the gateway's own names as an API; requireType: only `typ: at+jwt` will do
+   */
+  readBearerToken(
+    token: Secret<'access-token'>,
+    rules: { readonly audiences: readonly string[]; readonly requireType: boolean },
+  ): Promise<BearerRead>
   /** As sessions of today are indexed by; undefined while discovery is away and nothing is held. */
   issuer(): Promise<string | undefined>
   /** Who may frame the front-channel logout endpoint: origins of the provider's own pages, as far as known now. No I/O. */

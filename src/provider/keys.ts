@@ -23,8 +23,8 @@ export type Verified =
 export interface KeyUse {
   readonly jwksUri: URL
   readonly algorithms: readonly string[]
-  /** Anybody may post a logout token with an invented key id: those have a limit of their own, so that no sign-in waits because of them. */
-  readonly purpose: 'id-token' | 'logout-token'
+  /** Anybody may post a logout token, or call, with an invented key id: those have limits of their own, so that no sign-in waits because of them. */
+  readonly purpose: 'id-token' | 'logout-token' | 'bearer-token'
 }
 
 export interface Keys {

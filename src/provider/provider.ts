@@ -11,6 +11,7 @@ import { millis } from '../kernel/time.ts'
 import type { Clock, Millis } from '../kernel/time.ts'
 import { createAgent } from './agent.ts'
 import { endSessionUrl } from './authorize.ts'
+import { readBearerToken } from './bearer-token.ts'
 import { callProvider } from './call.ts'
 import type { Call } from './call.ts'
 import { clientAuth } from './client-auth.ts'
@@ -30,8 +31,12 @@ import { denialOf } from './token-outcome.ts'
 
 export interface ProviderDeps {
   readonly name: string
-  /** Byte for byte as the provider announces it. */
+  /** Byte for byte as the provider announces it; with a tenant's domain, or a word for several, in the tenant's place where its issuers have one. */
   readonly issuer: string
+  /** Who may sign in, by the profile's claim for it; undefined: whoever the issuer admits. */
+  readonly tenants?: readonly string[] | undefined
+  /** Where the client is registered: with several tenants its own tokens are asked for there, and assertions addressed to it. */
+  readonly homeTenant?: string | undefined
   readonly profile: ProviderProfile
   readonly clientId: string
   readonly clientAuth: CredentialSource
@@ -85,6 +90,7 @@ export const createProvider = (deps: ProviderDeps): Provider & { close(): Promis
     client: {
       clientId,
       profile,
+      tenants: deps.tenants?.map((tenant) => tenant.toLowerCase()),
       redirectUri: new URL(deps.redirectUri),
       postLogoutRedirectUri: new URL(deps.postLogoutRedirectUri),
       scopes: { profile, loginScopes: deps.scopes, userAsks: deps.userAsks },
@@ -129,6 +135,7 @@ export const createProvider = (deps: ProviderDeps): Provider & { close(): Promis
       return found.kind === 'found' ? endSessionUrl(found.metadata, room.client, hint) : undefined
     },
     readLogoutToken: (token, { requireType }) => readLogoutToken(room, token, requireType),
+    readBearerToken: (token, rules) => readBearerToken(room, token, rules),
     issuer: async () => {
       const found = await room.discovery.get()
       return found.kind === 'found' ? found.metadata.issuer : undefined

@@ -298,6 +298,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     endSessionUrl: async ({ idToken }) =>
       Secret.of('logout-url', `https://login.example.com/logout?id_token_hint=${idToken?.reveal() ?? ''}`),
     readLogoutToken: async () => ({ kind: 'unavailable', retryAfter: seconds(1), cause: 'unused' }),
+    readBearerToken: async () => ({ kind: 'unavailable', retryAfter: seconds(1), cause: 'unused' }),
     issuer: async () => (broken.provider ? undefined : the.issuer),
     logoutOrigins: () => ['https://login.example.com'],
   }

@@ -194,6 +194,7 @@ export const createFakeProvider = (options: FakeProviderOptions): FakeProviderPo
     redeem: () => Promise.reject(new Error('not part of this fake')),
     endSessionUrl: async () => undefined,
     readLogoutToken: async () => ({ kind: 'unavailable', retryAfter: seconds(1), cause: 'unused' }),
+    readBearerToken: async () => ({ kind: 'unavailable', retryAfter: seconds(1), cause: 'unused' }),
     issuer: async () => undefined,
     logoutOrigins: () => [],
     grant: (subject) => {

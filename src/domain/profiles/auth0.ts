@@ -12,5 +12,6 @@ export const auth0: ProviderProfile = {
   claims: { ...generic.claims, tenant: 'org_id' },
   // An audience that is not covered is passed over in silence: the token is for another one, or for none and then no JWT.
   accessToken: { ...generic.accessToken, alwaysReadable: true },
+  callers: { typed: false, userClaims: [], application: [{ gty: 'client-credentials', sub: '{client}@clients' }] },
   errors: [{ error: 'mfa_required', means: 'step-up-required' }],
 }

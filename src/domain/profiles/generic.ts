@@ -25,5 +25,6 @@ export const generic: ProviderProfile = {
     directory: undefined,
   },
   accessToken: { audienceMayBeRenamed: false, alwaysReadable: false, userClaim: undefined },
+  callers: { typed: true, userClaims: [], application: [] },
   errors: [],
 }

@@ -16,6 +16,13 @@ export const keycloak: ProviderProfile = {
     // Only this client's roles: another client's `admin` says nothing here.
     roles: [['roles'], ['realm_access', 'roles'], ['resource_access', '{client_id}', 'roles']],
   },
+  // The subject is the service account's own user. Notes of the session that client credentials begin, which has no `sid`; never the user name: anybody may
+  // register one that begins with `service-account-`.
+  callers: {
+    typed: false,
+    userClaims: ['sid', 'session_state'],
+    application: [{ client_id: '{client}', azp: '{client}', clientHost: '*' }],
+  },
   errors: [
     // A wrong secret is answered with this one, an unknown client with invalid_client.
     { error: 'unauthorized_client', means: 'credential-rejected' },

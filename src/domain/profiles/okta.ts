@@ -16,6 +16,7 @@ export const okta: ProviderProfile = {
   assertion: { ...generic.assertion, audience: 'token-endpoint', rsa: 'RS256' },
   claims: { ...generic.claims, tenant: undefined },
   accessToken: { ...generic.accessToken, alwaysReadable: true },
+  callers: { typed: false, userClaims: ['uid'], application: [] },
   errors: [
     { error: 'mfa_required', means: 'step-up-required' },
     // Access policies of the authorization server.
