@@ -35,8 +35,10 @@ export const judgePair = (certificatePem: string, keyPem: string, file: string, 
   const notAfter = instant(certificate.validToDate.getTime())
   if (now < notBefore) return unusable('not-yet-valid')
   if (now >= notAfter) return unusable('expired')
-  const thumbprint = createHash('sha256').update(certificate.raw).digest('base64url')
-  return { kind: 'usable', credential: { kind: 'certificate', privateKey, algorithm, thumbprint, notBefore, notAfter, file } }
+  const hash = (algorithm: 'sha1' | 'sha256'): string => createHash(algorithm).update(certificate.raw).digest('base64url')
+  const chain = chainOf(certificatePem)
+  const thumbprints = { thumbprint: hash('sha256'), sha1Thumbprint: hash('sha1') }
+  return { kind: 'usable', credential: { kind: 'certificate', privateKey, algorithm, ...thumbprints, chain, notBefore, notAfter, file } }
 }
 
 /** Of several usable pairs the newest: latest start, then latest end. */
@@ -59,3 +61,8 @@ const readPrivateKey = (pem: string): KeyObject | undefined => {
     return undefined
   }
 }
+
+const BLOCK = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g
+const CHAIN_MAX = 8
+const chainOf = (pem: string): readonly string[] =>
+  [...pem.matchAll(BLOCK)].slice(0, CHAIN_MAX).map(([, base64 = '']) => base64.replaceAll(/\s/g, ''))

@@ -1,9 +1,9 @@
 import type { KeyObject } from 'node:crypto'
 import type { Secret } from '../kernel/secret.ts'
-import type { Instant } from '../kernel/time.ts'
+import type { Instant, Millis } from '../kernel/time.ts'
 
 /** What the gateway proves itself with at the provider. */
-export type Credential = CertificateCredential | JwkCredential | SecretCredential
+export type Credential = CertificateCredential | JwkCredential | SecretCredential | FederatedCredential | TlsCredential
 
 /** RFC 7523 `private_key_jwt` with the key of a certificate that the provider knows. */
 export interface CertificateCredential {
@@ -12,9 +12,34 @@ export interface CertificateCredential {
   readonly algorithm: AssertionAlgorithm
   /** SHA-256 of the DER form, base64url: `x5t#S256`, and the `kid` where a profile wants one. */
   readonly thumbprint: string
+  /** SHA-1 of the DER form, base64url: `x5t`; what portals list certificates by. */
+  readonly sha1Thumbprint: string
+  /** The certificate and its issuers as the file has them, DER in base64: `x5c` (RFC 7515 §4.1.6). */
+  readonly chain: readonly string[]
   readonly notBefore: Instant
   readonly notAfter: Instant
   /** Name of the certificate's file, for logs. */
+  readonly file: string
+}
+
+/** RFC 7523 §2.2 with an assertion that another issuer signed for us: workload identity. The file is read on every use, for whoever wrote it rotates it. */
+export interface FederatedCredential {
+  readonly kind: 'federated'
+  /** undefined: the file holds nothing that is good now, nor did it when it was last good. */
+  readonly read: () => Promise<Secret<'federated-assertion'> | undefined>
+  readonly file: string
+}
+
+/** RFC 8705 §2.1 (a certificate of a PKI) and §2.2 (self-signed): the connection is the proof, the request names the client only. */
+export interface TlsCredential {
+  readonly kind: 'tls'
+  readonly method: 'tls_client_auth' | 'self_signed_tls_client_auth'
+  readonly privateKey: KeyObject
+  /** The certificate and its issuers, PEM. */
+  readonly certificatePem: string
+  readonly thumbprint: string
+  readonly notBefore: Instant
+  readonly notAfter: Instant
   readonly file: string
 }
 
@@ -43,4 +68,39 @@ export type AssertionAlgorithm = 'PS256' | 'ES256' | 'EdDSA' | 'RS256'
 export interface CredentialSource {
   /** undefined: nothing usable is there (yet). */
   current(): Credential | undefined
+  /** What else may be tried in the same request when the provider rejects `current()`, best first; none unless given. */
+  fallbacks?(): readonly Credential[]
+  /** What a request showed of a credential that `current` or `fallbacks` gave. */
+  report?(credential: Credential, verdict: CredentialVerdict): void
+}
+
+/** What an answer of the provider says of the credential it came with. */
+export type CredentialVerdict =
+  /** 200, or a refusal that is only made once the client has proven itself (spec §6). */
+  | { readonly kind: 'accepted' }
+  /** Client authentication failed; nothing was spent. `code`: as the provider says it, cleaned. */
+  | { readonly kind: 'rejected'; readonly code: string }
+  /** It says nothing of it: nobody answered, or another credential would have fared the same. */
+  | { readonly kind: 'none'; readonly cause: string }
+
+/**
+ * Names one credential, the same on all replicas: a certificate's SHA-256 thumbprint, a JWK's RFC 7638 thumbprint, for secrets and federated assertions an
+ * HMAC under the index key. 22 to 47 base64url characters; safe to print.
+ */
+export type CredentialId = string & { readonly __credentialId: true }
+
+/** What replicas tell each other of a credential: that the provider accepted it, and what operators ordered. That it was rejected stays where it happened. */
+export interface CredentialWord {
+  readonly id: CredentialId
+  readonly kind: 'accepted' | 'promoted' | 'withdrawn' | 'published'
+  readonly at: Instant
+  /** Of `published`: the public key, JSON. */
+  readonly text?: string
+}
+
+/** Where the words lie: written under (kind, id), the later over the earlier. Nothing in it is trusted before its seal is checked. */
+export interface CredentialBoard {
+  put(field: string, sealed: string, forMs: Millis): Promise<'stored' | 'unavailable'>
+  read(): Promise<ReadonlyMap<string, string> | 'unavailable'>
+  drop(fields: readonly string[]): Promise<void>
 }

@@ -90,6 +90,31 @@ export const METRICS = {
   sallyport_logout_notices_total: {
     kind: 'counter',
     help: 'Logouts told by the provider, by channel (back, front) and outcome: ended (also where there was nothing to end), refused, unavailable.',
+  sallyport_credentials_state: {
+    kind: 'gauge',
+    help: 'Client credentials by thumbprint: 1 candidate, 2 probing, 3 active, 4 retiring, 5 retired, 0 withdrawn, expired or gone.',
+    labels: ['provider', 'credential'],
+  },
+  sallyport_credentials_not_after_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'When a client credential ends; 0 for those that carry no date, and when it is gone.',
+    labels: ['provider', 'credential'],
+  },
+  sallyport_credentials_last_used_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'When the provider last accepted a client credential in a request of ours, probes included.',
+    labels: ['provider', 'credential'],
+  },
+  sallyport_credentials_probes_total: {
+    kind: 'counter',
+    help: 'Probes of client credentials: accepted, rejected, none (nobody answered).',
+    labels: ['provider', 'outcome'],
+  },
+  sallyport_credentials_fallbacks_total: {
+    kind: 'counter',
+    help: 'Requests that were sent again with another client credential because the provider rejected the one in use.',
+    labels: ['provider'],
+  },
     labels: ['channel', 'outcome'],
   },
   sallyport_session_revocations_total: {

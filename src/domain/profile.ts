@@ -35,6 +35,7 @@ export interface ProviderProfile {
   readonly logoutHint: 'client-id' | 'id-token'
   readonly issuer: IssuerFacts
   readonly assertion: AssertionFacts
+  readonly credential: CredentialFacts
   readonly login: LoginFacts
   readonly logout: LogoutFacts
   readonly claims: ClaimFacts
@@ -64,11 +65,24 @@ export interface IssuerFacts {
 export interface AssertionFacts {
   readonly audience: 'issuer' | 'token-endpoint'
   /** How the header names the key of a certificate. */
-  readonly key: 'kid' | 'x5t#S256'
+  readonly key: 'kid' | 'x5t#S256' | 'x5t' | 'x5c'
   readonly type: 'JWT' | 'client-authentication+jwt'
   readonly lifetimeSeconds: number
   /** What an RSA key of a certificate signs with. */
   readonly rsa: 'PS256' | 'RS256'
+}
+
+/** How the provider shows that it takes a credential of ours (spec §6). */
+export interface CredentialFacts {
+  /**
+   * The cheapest honest request that it answers differently to a client that has proven itself: client credentials for next to nothing, or a refresh
+   * token that nobody ever issued. `none`: there is no such request.
+   */
+  readonly probe: 'client-credentials' | 'refresh-token' | 'none'
+  /** Of client credentials; `{client_id}` stands for ours. */
+  readonly probeScope: string | undefined
+  /** `error_codes` that say nothing of the credential: with any other one the answer would be the same. */
+  readonly hopeless: readonly number[]
 }
 
 export interface LoginFacts {

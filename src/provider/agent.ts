@@ -8,8 +8,17 @@ const HEADER_BYTES_MAX = 16 * 1024
 /**
  * Connections to one provider.
  * @param caFile PEM of the only authorities trusted for it; undefined: those of the system
+ * @param client what we prove ourselves with in the handshake (RFC 8705), PEM
  */
-export const createAgent = ({ caFile, timeoutMs }: { readonly caFile: string | undefined; readonly timeoutMs: number }): Dispatcher =>
+export const createAgent = ({
+  caFile,
+  timeoutMs,
+  client,
+}: {
+  readonly caFile: string | undefined
+  readonly timeoutMs: number
+  readonly client?: { readonly certificate: string; readonly key: string } | undefined
+}): Dispatcher =>
   new Agent({
     maxHeaderSize: HEADER_BYTES_MAX,
     connections: 64,
@@ -19,5 +28,11 @@ export const createAgent = ({ caFile, timeoutMs }: { readonly caFile: string | u
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     // Said, because undici leaves it to NODE_TLS_REJECT_UNAUTHORIZED otherwise.
-    connect: { timeout: timeoutMs, rejectUnauthorized: true, ...(caFile !== undefined && { ca: readFileSync(caFile, 'utf8') }) },
+    connect: {
+      timeout: timeoutMs,
+      rejectUnauthorized: true,
+      ...(caFile !== undefined && { ca: readFileSync(caFile, 'utf8') }),
+      // A session of another certificate is never resumed: the cache of sessions is the agent's own.
+      ...(client && { cert: client.certificate, key: client.key }),
+    },
   })

@@ -4,6 +4,8 @@ import type { Clock, Millis } from '../kernel/time.ts'
 import { NoCredentialError } from './client-auth.ts'
 import type { Metadata } from './discovery.ts'
 import type { BoundedFetch, Exchange } from './fetch.ts'
+import { parseObject } from './json.ts'
+import { isForm } from './tenants.ts'
 
 /** One request made by openid-client: what was really answered, and whether the library was content with it. */
 export interface Call {
@@ -15,7 +17,7 @@ export interface CallDeps {
   readonly fetch: BoundedFetch
   readonly clock: Clock
   readonly clientId: string
-  readonly clientAuth: (metadata: Metadata) => ClientAuth
+  readonly clientAuth: ClientAuth
 }
 
 /**
@@ -43,7 +45,7 @@ export const callProvider = async (
     })
     if (exchange.kind === 'failed') throw new TypeError('fetch failed')
     const bodyless = exchange.status === 204 || exchange.status === 205
-    return new Response(bodyless ? null : exchange.body, {
+    return new Response(bodyless ? null : isForm(metadata.issuer) ? withoutIdToken(exchange.body) : exchange.body, {
       status: exchange.status,
       headers: { 'content-type': exchange.contentType ?? 'application/octet-stream' },
     })
@@ -56,6 +58,16 @@ export const callProvider = async (
   }
 }
 
+/**
+ * The library compares `iss` with the announced issuer, and knows of one host only whose issuer is a form that each token fills. There the ID token is ours
+ * alone to judge; everywhere else the library has its veto as well.
+ */
+const withoutIdToken = (body: string): string => {
+  const answer = parseObject(body)
+  if (!answer) return body
+  return JSON.stringify(Object.fromEntries(Object.entries(answer).filter(([name]) => name !== 'id_token')))
+}
+
 /** openid-client wraps what it does not know. */
 const hasNoCredential = (error: unknown): boolean => error instanceof Error && error.cause instanceof NoCredentialError
 
@@ -66,7 +78,7 @@ type SendOnce = (url: string, options: RequestInit) => Promise<Response>
 const configure = (deps: CallDeps, metadata: Metadata, budgetMs: Millis, send: SendOnce): Configuration => {
   // The library reads the system's clock; what it checks must be true at ours.
   const skew = Math.round((deps.clock.now() - Date.now()) / 1000)
-  const configuration = new Configuration(serverMetadata(metadata), deps.clientId, { [clockSkew]: skew }, deps.clientAuth(metadata))
+  const configuration = new Configuration(serverMetadata(metadata), deps.clientId, { [clockSkew]: skew }, deps.clientAuth)
   if (metadata.issuer.startsWith('http:')) allowInsecureRequests(configuration)
   // The bound that holds is in `fetch`; the library's is a timer that lives on, so it is not made longer than need be.
   configuration.timeout = Math.ceil(budgetMs / 1000) + 1

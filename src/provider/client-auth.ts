@@ -1,39 +1,49 @@
 import type { webcrypto } from 'node:crypto'
-import { ClientSecretBasic, ClientSecretPost, modifyAssertion, PrivateKeyJwt } from 'openid-client'
+import { ClientSecretBasic, ClientSecretPost, modifyAssertion, PrivateKeyJwt, TlsClientAuth } from 'openid-client'
 import type { ClientAuth } from 'openid-client'
-import type { AssertionAlgorithm, CertificateCredential, Credential, CredentialSource, JwkCredential } from '../domain/credential.ts'
+import type { AssertionAlgorithm, CertificateCredential, Credential, FederatedCredential, JwkCredential } from '../domain/credential.ts'
+import type { AssertionFacts } from '../domain/profile.ts'
 import { assertNever } from '../kernel/assert.ts'
-import type { ProfileTraits } from './profiles.ts'
 
 /** Thrown into openid-client before anything is sent; the call is then `not-sent`. */
 export class NoCredentialError extends Error {}
 
-/** Asks the source anew on every call, so that a rotation needs no restart and drops no request. */
-export const clientAuth =
-  (source: CredentialSource, traits: ProfileTraits, tokenEndpoint: URL): ClientAuth =>
-  (as, client, body, headers) => {
-    const credential = source.current()
-    if (!credential) throw new NoCredentialError()
-    return authOf(credential, traits, tokenEndpoint)(as, client, body, headers)
-  }
-
-const authOf = (credential: Credential, traits: ProfileTraits, tokenEndpoint: URL): ClientAuth => {
-  const audience = traits.assertionAudience === 'token-endpoint' ? tokenEndpoint.href : undefined
+/** How one credential is put into one request. */
+export const clientAuthOf = (credential: Credential, facts: AssertionFacts, tokenEndpoint: URL): ClientAuth => {
   switch (credential.kind) {
     case 'secret':
       return credential.method === 'client_secret_basic'
         ? ClientSecretBasic(credential.secret.reveal())
         : ClientSecretPost(credential.secret.reveal())
-    case 'certificate':
-      return assertionAuth(
-        credential,
-        traits.assertionKey === 'kid' ? { kid: credential.thumbprint } : { 'x5t#S256': credential.thumbprint },
-        audience,
-      )
+    case 'certificate': {
+      const algorithm = credential.algorithm === 'PS256' ? facts.rsa : credential.algorithm
+      return assertionAuth(credential.privateKey, algorithm, namesOf(credential, facts), facts, tokenEndpoint)
+    }
     case 'jwk':
-      return assertionAuth(credential, { kid: credential.kid }, audience)
+      return assertionAuth(credential.privateKey, credential.algorithm, { kid: credential.kid }, facts, tokenEndpoint)
+    case 'federated':
+      return federatedAuth(credential)
+    case 'tls':
+      return TlsClientAuth() // RFC 8705 §2: the body names the client, the connection proves it
     default:
       return assertNever(credential)
+  }
+}
+
+/** How the header names the key of a certificate (RFC 7515 §4.1.4 to §4.1.8). */
+const namesOf = (credential: CertificateCredential, { key }: AssertionFacts): Readonly<Record<string, string | readonly string[]>> => {
+  switch (key) {
+    case 'kid':
+      return { kid: credential.thumbprint }
+    case 'x5t#S256':
+      return { 'x5t#S256': credential.thumbprint }
+    case 'x5t':
+      return { x5t: credential.sha1Thumbprint }
+    case 'x5c':
+      // A provider that trusts a subject and an issuer wants the chain; one that knows the certificate finds it by the thumbprint.
+      return { 'x5t#S256': credential.thumbprint, x5c: credential.chain }
+    default:
+      return assertNever(key)
   }
 }
 
@@ -43,30 +53,42 @@ const IMPORT: Readonly<Record<AssertionAlgorithm, Parameters<CertificateCredenti
   EdDSA: { name: 'Ed25519' },
   RS256: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
 }
-/** One import per key object, kept as long as that is. */
-const imported = new WeakMap<CertificateCredential['privateKey'], webcrypto.CryptoKey>()
+/** One import per key object and algorithm, kept as long as the key is. */
+const imported = new WeakMap<JwkCredential['privateKey'], Map<AssertionAlgorithm, webcrypto.CryptoKey>>()
 
-/**
- * RFC 7523 §3: one audience as a string, a fresh `jti` and 60 s of life each time (both openid-client's defaults).
- * @param name how the header names the key
- * @param audience undefined: the issuer
- */
+const cryptoKey = (privateKey: JwkCredential['privateKey'], algorithm: AssertionAlgorithm): webcrypto.CryptoKey => {
+  const known = imported.get(privateKey) ?? new Map<AssertionAlgorithm, webcrypto.CryptoKey>()
+  imported.set(privateKey, known)
+  const key = known.get(algorithm) ?? privateKey.toCryptoKey(IMPORT[algorithm], false, ['sign'])
+  known.set(algorithm, key)
+  return key
+}
+
+/** RFC 7523 §3: one audience as a string, and a fresh `jti` each time (openid-client's default), because some providers take none twice. */
 const assertionAuth = (
-  { privateKey, algorithm }: CertificateCredential | JwkCredential,
-  name: Readonly<Record<string, string>>,
-  audience: string | undefined,
-): ClientAuth => {
-  let key = imported.get(privateKey)
-  if (!key) {
-    key = privateKey.toCryptoKey(IMPORT[algorithm], false, ['sign'])
-    imported.set(privateKey, key)
-  }
-  return PrivateKeyJwt(key, {
+  privateKey: JwkCredential['privateKey'],
+  algorithm: AssertionAlgorithm,
+  names: Readonly<Record<string, string | readonly string[]>>,
+  { audience, type, lifetimeSeconds }: AssertionFacts,
+  tokenEndpoint: URL,
+): ClientAuth =>
+  PrivateKeyJwt(cryptoKey(privateKey, algorithm), {
     [modifyAssertion]: (header, payload) => {
-      header['typ'] = 'JWT'
+      header['typ'] = type
       header['alg'] = algorithm // openid-client says Ed25519 (RFC 9864), which few providers know yet
-      for (const [member, value] of Object.entries(name)) header[member] = value
-      if (audience !== undefined) payload['aud'] = audience
+      for (const [member, value] of Object.entries(names)) header[member] = typeof value === 'string' ? value : [...value]
+      if (audience === 'token-endpoint') payload['aud'] = tokenEndpoint.href
+      payload['exp'] = Number(payload['iat']) + lifetimeSeconds
     },
   })
-}
+
+/** RFC 7523 §2.2, the assertion as whoever issued it wrote it. */
+const federatedAuth =
+  ({ read }: FederatedCredential): ClientAuth =>
+  async (_as, client, body) => {
+    const assertion = await read()
+    if (!assertion) throw new NoCredentialError()
+    body.set('client_id', client.client_id)
+    body.set('client_assertion_type', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
+    body.set('client_assertion', assertion.reveal())
+  }

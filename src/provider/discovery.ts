@@ -21,6 +21,8 @@ export interface Metadata {
   readonly parEndpoint: URL | undefined
   /** `require_pushed_authorization_requests`: the provider takes no other. */
   readonly requiresPar: boolean
+  /** RFC 8705 §5, `mtls_endpoint_aliases`: the same endpoints where client certificates are asked for. */
+  readonly mtls: { readonly [name in 'tokenEndpoint' | 'revocationEndpoint' | 'parEndpoint']: URL | undefined }
   readonly idTokenAlgorithms: readonly string[]
   /** RFC 9207 §3: then a callback without `iss` is refused. */
   readonly announcesIss: boolean
@@ -132,6 +134,11 @@ export const parseMetadata = (document: Claims, issuer: string, allowLoopbackHtt
   const tokenEndpoint = endpoint('token_endpoint')
   const jwksUri = endpoint('jwks_uri')
   if (!authorizationEndpoint || !tokenEndpoint || !jwksUri) return failed('endpoint-invalid')
+  const aliases = document['mtls_endpoint_aliases']
+  const alias = (name: string): URL | undefined =>
+    typeof aliases === 'object' && aliases !== null && !Array.isArray(aliases)
+      ? endpointUrl((aliases as Claims)[name], allowLoopbackHttp)
+      : undefined
   return {
     kind: 'found',
     announcesS256: strings(document['code_challenge_methods_supported']).includes('S256'),
@@ -147,6 +154,11 @@ export const parseMetadata = (document: Claims, issuer: string, allowLoopbackHtt
       idTokenAlgorithms: algorithms(document['id_token_signing_alg_values_supported']),
       announcesIss: document['authorization_response_iss_parameter_supported'] === true,
     },
+      mtls: {
+        tokenEndpoint: alias('token_endpoint'),
+        revocationEndpoint: alias('revocation_endpoint'),
+        parEndpoint: alias('pushed_authorization_request_endpoint'),
+      },
   }
 }
 

@@ -9,7 +9,7 @@ export const meaningOf = (body: Claims, error: string, rules: readonly ErrorRule
 const fits = (rule: ErrorRule, body: Claims, error: string): boolean =>
   (rule.error === undefined || rule.error === error) &&
   (rule.suberrors === undefined || isOneOf(suberrorOf(body), rule.suberrors)) &&
-  (rule.numbers === undefined || numbersOf(body).some((number) => rule.numbers?.includes(number) === true)) &&
+  (rule.numbers === undefined || errorNumbers(body).some((number) => rule.numbers?.includes(number) === true)) &&
   (rule.claims === undefined || ((stringOf(body, 'claims') ?? '') !== '') === rule.claims) &&
   (rule.description === undefined || rule.description.test(stringOf(body, 'error_description') ?? ''))
 
@@ -20,7 +20,7 @@ const isOneOf = (suberror: string, wanted: readonly string[] | 'any'): boolean =
 const suberrorOf = (body: Claims): string => stringOf(body, 'suberror') ?? stringOf(body, 'error_subtype') ?? ''
 
 /** Entra's `error_codes`; an answer without that member says its number at the head of the description. */
-const numbersOf = (body: Claims): readonly number[] => {
+export const errorNumbers = (body: Claims): readonly number[] => {
   const listed = body['error_codes']
   if (Array.isArray(listed)) return listed.filter((number) => typeof number === 'number')
   const number = aadstsOf(body)

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { tokenRevocation } from 'openid-client'
 import type { Dispatcher } from 'undici'
-import type { CredentialSource } from '../domain/credential.ts'
+import type { Credential, CredentialSource, CredentialVerdict } from '../domain/credential.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { Provider, ProviderProfile } from '../domain/provider.ts'
 import type { Ask } from '../domain/token.ts'
@@ -12,9 +12,10 @@ import type { Clock, Millis } from '../kernel/time.ts'
 import { createAgent } from './agent.ts'
 import { endSessionUrl } from './authorize.ts'
 import { readBearerToken } from './bearer-token.ts'
-import { callProvider } from './call.ts'
+import { attempt } from './attempts.ts'
 import type { Call } from './call.ts'
-import { clientAuth } from './client-auth.ts'
+import { createCredentialConnections } from './credential-connections.ts'
+import { probeCredential } from './credential-probe.ts'
 import { exchange, onBehalfOf, serviceAccount } from './derived-grants.ts'
 import { createDiscovery } from './discovery.ts'
 import { endpointUrl } from './endpoint-url.ts'
@@ -23,7 +24,6 @@ import { createKeys } from './keys.ts'
 import { readLogoutToken } from './logout-token.ts'
 import { authorize } from './par.ts'
 import type { ParMode } from './par.ts'
-import { traitsOf } from './profiles.ts'
 import { redeem } from './redeem.ts'
 import type { Room } from './room.ts'
 import { application, refresh } from './token-endpoint.ts'
@@ -63,23 +63,31 @@ export interface ProviderDeps {
   readonly random?: (() => number) | undefined
 }
 
+export interface OpenProvider extends Provider {
+  /** Asks the provider for next to nothing with this very credential. @param kind instead of the profile's */
+  probe(credential: Credential, kind?: ProviderProfile['credential']['probe']): Promise<CredentialVerdict>
+  close(): Promise<void>
+}
+
 /** Keys are fetched within this after a token answer came; it is part of `requestTimeoutMs`. */
 const KEYS_TIMEOUT_MS = millis(2000)
 
 /** One provider. Asks nothing before its first use, so the gateway starts while the provider is down. @throws Error when the issuer may not be spoken to */
-export const createProvider = (deps: ProviderDeps): Provider & { close(): Promise<void> } => {
+export const createProvider = (deps: ProviderDeps): OpenProvider => {
   const { name, profile, clientId, clock, log, random } = deps
   if (!endpointUrl(deps.issuer, deps.insecureAllowHttp))
     throw new Error('provider.issuer must be https, or http on loopback with insecure_allow_http')
   const own = deps.dispatcher ? undefined : createAgent({ caFile: deps.caFile, timeoutMs: deps.timeoutMs })
   const fetch = createFetch(deps.dispatcher ?? (own as Dispatcher))
-  const traits = traitsOf(profile)
+  const connections = createCredentialConnections({ caFile: deps.caFile, timeoutMs: deps.timeoutMs, fetch })
   const keysTimeoutMs = millis(Math.min(deps.timeoutMs, KEYS_TIMEOUT_MS))
-  const callDeps = {
-    fetch,
-    clock,
+  const attemptDeps = {
+    source: deps.clientAuth,
+    profile,
     clientId,
-    clientAuth: (metadata: { tokenEndpoint: URL }) => clientAuth(deps.clientAuth, traits, metadata.tokenEndpoint),
+    clock,
+    fetchFor: connections.fetchFor,
+    onFallback: () => deps.metrics.count('sallyport_credentials_fallbacks_total', { provider: name }),
   }
 
   const room: Room = {
@@ -99,7 +107,7 @@ export const createProvider = (deps: ProviderDeps): Provider & { close(): Promis
     keys: createKeys({ name, fetch, clock, log, random, timeoutMs: keysTimeoutMs }),
     call: async (grant, metadata, budgetMs, run) => {
       const startedAt = performance.now()
-      const call = await callProvider(callDeps, metadata, budgetMs, run)
+      const call = await attempt(attemptDeps, metadata, budgetMs, run)
       const ms = performance.now() - startedAt
       const outcome = outcomeOf(call)
       const labels = { provider: name, request: grant, outcome }
@@ -141,7 +149,9 @@ export const createProvider = (deps: ProviderDeps): Provider & { close(): Promis
       return found.kind === 'found' ? found.metadata.issuer : undefined
     },
     logoutOrigins: () => logoutOrigins(deps.issuer, room.discovery.held()?.endSessionEndpoint),
+    probe: (credential, kind) => probeCredential({ room, attempt: attemptDeps, kind: kind ?? profile.credential.probe }, credential),
     close: async () => {
+      await connections.close()
       await own?.destroy()
     },
   }

@@ -169,11 +169,11 @@ export const startHostileProvider = async (redirectUri = 'https://shop.example.c
     )
   }
 
-  /** RFC 7523 §3: one audience, at most 60 s, each `jti` once. */
+  /** RFC 7523 §3: one audience, at most 5 min, each `jti` once. */
   const isAssertion = async (assertion: string, key: KeyObject): Promise<boolean> => {
     try {
       const { payload } = await jwtVerify(assertion, key, { issuer: CLIENT_ID, subject: CLIENT_ID, requiredClaims: ['exp', 'iat', 'jti'] })
-      const fresh = (payload.exp ?? 0) - (payload.iat ?? 0) <= 60 && !assertionIds.has(payload.jti ?? '')
+      const fresh = (payload.exp ?? 0) - (payload.iat ?? 0) <= 300 && !assertionIds.has(payload.jti ?? '')
       assertionIds.add(payload.jti ?? '')
       return fresh && (payload.aud === issuer || payload.aud === `${issuer}/token`)
     } catch {

@@ -26,6 +26,10 @@ export const entra: ProviderProfile = {
     keysNameIssuer: true,
   },
   assertion: { audience: 'token-endpoint', key: 'x5t#S256', type: 'JWT', lifetimeSeconds: 300, rsa: 'PS256' },
+  // Not assigned to the application, where it demands that.
+  login: { ...generic.login, refusals: ['AADSTS50105'] },
+  // A token for itself needs no role. 700016, 90002: no such application or tenant; 7000112: switched off; 7000218: none was seen.
+  credential: { probe: 'client-credentials', probeScope: '{client_id}/.default', hopeless: [700016, 90002, 7000112, 7000218] },
   logout: { frontchannelWithoutIssuer: true, frontchannelByDefault: true },
   claims: {
     ...generic.claims,

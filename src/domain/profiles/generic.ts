@@ -14,7 +14,9 @@ export const generic: ProviderProfile = {
   issuer: { form: 'exact', fixed: undefined, hosts: {}, aliases: [], keysNameIssuer: false },
   // RFC 7523bis: the issuer. The type is not what most providers know yet.
   assertion: { audience: 'issuer', key: 'kid', type: 'JWT', lifetimeSeconds: 60, rsa: 'PS256' },
-  login: { parameters: {}, withheldScopes: [], refreshScope: 'narrow', grantsSingleScopes: false, scopeNames: {} },
+  // invalid_client comes before invalid_grant (RFC 6749 §3.2.1), and a refresh token that is none needs no permission.
+  credential: { probe: 'refresh-token', probeScope: undefined, hopeless: [] },
+  login: { parameters: {}, withheldScopes: [], refreshScope: 'narrow', grantsSingleScopes: false, refusals: [], scopeNames: {} },
   logout: { frontchannelWithoutIssuer: false, frontchannelByDefault: false },
   claims: {
     user: ['iss', 'sub'],

@@ -24,6 +24,8 @@ export const keycloak: ProviderProfile = {
     application: [{ client_id: '{client}', azp: '{client}', clientHost: '*' }],
   },
   errors: [
+    // So is a grant that is switched off at the client, with 401 as well ("Client not enabled to retrieve service account").
+    { error: 'unauthorized_client', description: /^Client not enabled\b/, means: 'audience-denied' },
     // A wrong secret is answered with this one, an unknown client with invalid_client.
     { error: 'unauthorized_client', means: 'credential-rejected' },
     // Consent that was taken back looks like a wrong scope.

@@ -1,0 +1,239 @@
+import type { CredentialId, CredentialVerdict, CredentialWord } from '../domain/credential.ts'
+import { backoff } from '../kernel/backoff.ts'
+import { after, between, millis } from '../kernel/time.ts'
+import type { Instant, Millis } from '../kernel/time.ts'
+import { isBetter, isProven, isTroubled, isUsable, lastWordOf, substitutes } from './choice.ts'
+
+/** candidate: waits (for its date, or because a better one is in use). probing: it would be better than the active one, if the provider took it. */
+export type Phase = 'candidate' | 'probing' | 'active' | 'retiring' | 'retired'
+
+export interface Entry {
+  readonly id: CredentialId
+  /** Place in `client_auth`. */
+  readonly source: number
+  /** Its files are there. What is held stays usable without them. */
+  readonly isPresent: boolean
+  readonly notBefore: Instant | undefined
+  readonly notAfter: Instant | undefined
+  readonly firstSeenAt: Instant
+  readonly phase: Phase
+  readonly since: Instant
+  readonly withdrawnAt: Instant | undefined
+  /** Acceptances seen here without a rejection between them. */
+  readonly series: { readonly count: number; readonly since: Instant } | undefined
+  /** Last seen here; what others say is `toldAt`. */
+  readonly acceptedAt: Instant | undefined
+  readonly toldAt: Instant | undefined
+  /** The last order of an operator to use it that was followed. */
+  readonly orderedAt: Instant | undefined
+  readonly rejectedAt: Instant | undefined
+  readonly rejection: string | undefined
+  /** Rejections of late, for the demotion; oldest first. */
+  readonly failures: readonly Instant[]
+  /** Probes without an acceptance since the last one. */
+  readonly attempts: number
+  readonly nextProbeAt: Instant
+}
+
+/** At most one entry is active. */
+export interface Rotation {
+  readonly entries: readonly Entry[]
+  /** Of ids that may not even be loaded now: a file that comes back does not undo a withdrawal. */
+  readonly withdrawn: ReadonlyMap<CredentialId, Instant>
+}
+
+/** `credential_rotation` of the settings. */
+export interface RotationSettings {
+  /** Consecutive acceptances, and the time they must span, before a credential replaces one that works. */
+  readonly acceptances: number
+  readonly spreadMs: Millis
+  /** Between probes that were not accepted: from the first to the most. */
+  readonly retryFirstMs: Millis
+  readonly retryMostMs: Millis
+  /** How long the one before stays the fallback. */
+  readonly keepPreviousMs: Millis
+  /** So many rejections within the window, and another one was accepted: that one is used. */
+  readonly demoteAfter: number
+  readonly demoteWindowMs: Millis
+  /** Where nothing can be probed: used this long after it was first seen and is valid. undefined: when an operator says so. */
+  readonly activateAfterMs: Millis | undefined
+  /** How long a word of another replica counts. */
+  readonly wordMs: Millis
+}
+
+/** What a look at the sources found, dates not judged. */
+export interface Found {
+  readonly id: CredentialId
+  readonly source: number
+  readonly notBefore: Instant | undefined
+  readonly notAfter: Instant | undefined
+}
+
+export const EMPTY: Rotation = { entries: [], withdrawn: new Map() }
+
+/** The files changed, or were looked at again. A credential in use stays in use without them. */
+export const looked = (state: Rotation, found: readonly Found[], now: Instant, settings: RotationSettings): Rotation => {
+  const byId = new Map(found.map((one) => [one.id, one]))
+  const kept = state.entries.flatMap((entry): readonly Entry[] => {
+    const here = byId.get(entry.id)
+    if (here) return [{ ...entry, ...here, isPresent: true }]
+    return entry.phase === 'active' || entry.phase === 'retiring' ? [{ ...entry, isPresent: false }] : []
+  })
+  const known = new Set(kept.map(({ id }) => id))
+  const fresh = [...byId.values()].filter(({ id }) => !known.has(id)).map((one) => entryOf(one, state, now))
+  return settled({ ...state, entries: [...kept, ...fresh] }, now, settings)
+}
+
+const entryOf = (found: Found, { withdrawn }: Rotation, now: Instant): Entry => ({
+  ...found,
+  isPresent: true,
+  firstSeenAt: now,
+  phase: 'candidate',
+  since: now,
+  withdrawnAt: withdrawn.get(found.id),
+  series: undefined,
+  acceptedAt: undefined,
+  toldAt: undefined,
+  orderedAt: undefined,
+  rejectedAt: undefined,
+  rejection: undefined,
+  failures: [],
+  attempts: 0,
+  nextProbeAt: now,
+})
+
+/** A probe or a request showed something. @param random in [0, 1), for the jitter */
+export const answered = (
+  state: Rotation,
+  { id, verdict, random }: { readonly id: CredentialId; readonly verdict: CredentialVerdict; readonly random: number },
+  now: Instant,
+  settings: RotationSettings,
+): Rotation => {
+  const entries = state.entries.map((entry) => (entry.id === id ? judged(entry, verdict, random, now, settings) : entry))
+  return settled({ ...state, entries }, now, settings)
+}
+
+const judged = (entry: Entry, verdict: CredentialVerdict, random: number, now: Instant, settings: RotationSettings): Entry => {
+  const retryAt = after(now, backoff(entry.attempts, settings.retryFirstMs, settings.retryMostMs, random))
+  switch (verdict.kind) {
+    case 'accepted': {
+      const step = millis(settings.spreadMs / Math.max(1, settings.acceptances - 1))
+      const series = { count: (entry.series?.count ?? 0) + 1, since: entry.series?.since ?? now }
+      return { ...entry, acceptedAt: now, rejection: undefined, series, attempts: 0, nextProbeAt: after(now, step) }
+    }
+    case 'rejected': {
+      const recent = entry.failures.filter((at) => between(at, now) < settings.demoteWindowMs)
+      const failures = [...recent, now].slice(-settings.demoteAfter)
+      return {
+        ...entry,
+        rejectedAt: now,
+        rejection: verdict.code,
+        series: undefined,
+        failures,
+        attempts: entry.attempts + 1,
+        nextProbeAt: retryAt,
+      }
+    }
+    case 'none':
+      // Nobody answered: it is neither better nor worse than before, and the next look comes later.
+      return { ...entry, attempts: entry.attempts + 1, nextProbeAt: retryAt }
+  }
+}
+
+/**
+ * Words of other replicas and operators, their seals checked. An acceptance counts while it is fresh and later than any rejection seen here: what was
+ * overheard and said again says nothing new. It promotes a better credential, or says where a restarted replica was; it demotes none.
+ */
+export const told = (state: Rotation, words: readonly CredentialWord[], now: Instant, settings: RotationSettings): Rotation => {
+  const withdrawn = new Map(state.withdrawn)
+  for (const { id, kind, at } of words) if (kind === 'withdrawn' && at > (withdrawn.get(id) ?? 0)) withdrawn.set(id, at)
+  for (const { id, kind, at } of words) if (kind === 'promoted' && at > (withdrawn.get(id) ?? Infinity)) withdrawn.delete(id)
+  const fresh = words.filter(({ at }) => between(at, now) < settings.wordMs && between(now, at) < AHEAD_MAX_MS)
+  let entries: readonly Entry[] = state.entries.map((entry): Entry => {
+    const accepted = lastWordOf(fresh, 'accepted', entry.id)
+    const toldAt = accepted !== undefined && accepted > (entry.rejectedAt ?? 0) ? accepted : entry.toldAt
+    return { ...entry, withdrawnAt: withdrawn.get(entry.id), toldAt }
+  })
+  // A replica that has just started believes the latest word; one that knows its own active credential works only takes a better one.
+  const active = entries.find(({ phase }) => phase === 'active')
+  const usable = entries.filter((entry) => isUsable(entry, now) && entry.phase !== 'active')
+  const spoken = usable
+    .filter(
+      (entry) => entry.toldAt !== undefined && fresh.some(({ id, kind }) => id === entry.id && kind === 'accepted') && isProven(entry),
+    )
+    .filter((entry) => !active || isBetter(entry, active) || (!isProven(active) && active.toldAt === undefined))
+    .toSorted((a, b) => (b.toldAt ?? 0) - (a.toldAt ?? 0))[0]
+  const order = usable
+    .map((entry) => ({ entry, at: lastWordOf(fresh, 'promoted', entry.id) ?? 0 }))
+    // Each order is followed once; what the provider said after it counts more.
+    .filter(({ entry, at }) => at > Math.max(entry.orderedAt ?? 0, entry.rejectedAt ?? 0))
+    .toSorted((a, b) => b.at - a.at)[0]
+  const next = order?.entry ?? spoken
+  if (next) entries = promoted(entries, next.id, now)
+  if (order) entries = entries.map((entry): Entry => (entry.id === order.entry.id ? { ...entry, orderedAt: order.at as Instant } : entry))
+  return settled({ entries, withdrawn }, now, settings)
+}
+
+/** Replicas follow one clock to half a second. */
+const AHEAD_MAX_MS = 5_000
+
+/** What follows from the time alone, and from everything above. */
+export const settled = (state: Rotation, now: Instant, settings: RotationSettings): Rotation => {
+  let entries = state.entries
+  // 1. The active one can no longer be used, or it fails where another works.
+  const active = entries.find(({ phase }) => phase === 'active')
+  if (!active || !isUsable(active, now)) {
+    const [next] = substitutes(entries, now)
+    if (next) entries = promoted(entries, next.id, now)
+    else if (active) entries = entries.map((entry) => (entry === active ? { ...entry, phase: 'retired', since: now } : entry))
+  } else if (isFailing(active, now, settings)) {
+    const next = substitutes(entries, now).find((other) => isProven(other) && (other.acceptedAt ?? 0) >= (active.failures[0] ?? 0))
+    if (next) entries = demoted(entries, active.id, next.id, now)
+  }
+  // 2. A better one has been accepted often enough, or long enough, or the active one is rejected anyway.
+  const current = entries.find(({ phase }) => phase === 'active')
+  const better = entries.filter((entry) => isUsable(entry, now) && current && entry !== current && isBetter(entry, current))
+  const ripe = better.filter((entry) => isRipe(entry, current, now, settings)).toSorted((a, b) => (isBetter(a, b) ? -1 : 1))[0]
+  if (ripe) entries = promoted(entries, ripe.id, now)
+  // 3. Everybody else by the one that is active now.
+  const chosen = entries.find(({ phase }) => phase === 'active')
+  entries = entries.map((entry) => inPhase(entry, phaseOf(entry, chosen, now, settings), now))
+  return { ...state, entries: entries.filter((entry) => entry.isPresent || (entry.phase !== 'retired' && entry.phase !== 'candidate')) }
+}
+
+const isRipe = (entry: Entry, active: Entry | undefined, now: Instant, settings: RotationSettings): boolean => {
+  const { series } = entry
+  if (series && active && isTroubled(active)) return true
+  if (series && series.count >= settings.acceptances && between(series.since, entry.acceptedAt ?? now) >= settings.spreadMs) return true
+  if (settings.activateAfterMs === undefined) return false
+  return now >= after(Math.max(entry.firstSeenAt, entry.notBefore ?? 0) as Instant, settings.activateAfterMs)
+}
+
+/** Once is enough for one that has never been accepted: it is in use because something had to be. */
+const isFailing = (active: Entry, now: Instant, settings: RotationSettings): boolean =>
+  (isTroubled(active) && active.acceptedAt === undefined && active.toldAt === undefined) ||
+  (active.failures.length >= settings.demoteAfter && between(active.failures[0] ?? now, now) < settings.demoteWindowMs)
+
+const phaseOf = (entry: Entry, active: Entry | undefined, now: Instant, settings: RotationSettings): Phase => {
+  if (entry === active) return 'active'
+  if (entry.withdrawnAt !== undefined || (entry.notAfter !== undefined && now >= entry.notAfter)) return 'retired'
+  if (entry.phase === 'retiring') return now < after(entry.since, settings.keepPreviousMs) ? 'retiring' : 'retired'
+  // Back from a withdrawal, or put in the place of the active one again: better means that somebody wants it.
+  if (active && isBetter(entry, active)) return isUsable(entry, now) ? 'probing' : 'candidate'
+  return entry.phase === 'retired' ? 'retired' : entry.phase === 'probing' ? 'probing' : 'candidate'
+}
+
+const inPhase = (entry: Entry, phase: Phase, now: Instant): Entry => (entry.phase === phase ? entry : { ...entry, phase, since: now })
+
+/** The active one stays as the fallback. */
+const promoted = (entries: readonly Entry[], id: CredentialId, now: Instant): readonly Entry[] =>
+  entries.map((entry) => {
+    if (entry.id === id) return inPhase({ ...entry, failures: [] }, 'active', now)
+    return entry.phase === 'active' ? inPhase(entry, 'retiring', now) : entry
+  })
+
+/** The active one has to prove itself anew. */
+const demoted = (entries: readonly Entry[], from: CredentialId, to: CredentialId, now: Instant): readonly Entry[] =>
+  promoted(entries, to, now).map((entry) =>
+    entry.id === from ? { ...entry, phase: 'probing', series: undefined, toldAt: undefined } : entry,
+  )

@@ -1,0 +1,25 @@
+import { minutes, seconds } from '../kernel/time.ts'
+import type { Millis } from '../kernel/time.ts'
+import type { RotationSettings } from './rotation.ts'
+
+/** What of it is set by `provider.credential_rotation`; the rest is fixed. */
+export type ConfiguredRotation = Pick<
+  RotationSettings,
+  'acceptances' | 'spreadMs' | 'keepPreviousMs' | 'demoteAfter' | 'activateAfterMs'
+> & {
+  readonly retryMs: Millis
+}
+
+export const rotationSettings = ({ retryMs, ...configured }: ConfiguredRotation): RotationSettings => ({
+  ...configured,
+  retryFirstMs: retryMs,
+  retryMostMs: (retryMs * 10) as Millis,
+  demoteWindowMs: minutes(5),
+  wordMs: WORD_MS,
+})
+
+/** A word that is older says nothing; the replica that uses the credential says it again three times as often. */
+export const WORD_MS = minutes(15)
+/** How often files and the words of others are looked at. */
+export const LOOK_EVERY = seconds(5)
+export const WORDS_EVERY = seconds(2)

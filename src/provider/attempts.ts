@@ -1,0 +1,75 @@
+import { performance } from 'node:perf_hooks'
+import type { Configuration } from 'openid-client'
+import type { Credential, CredentialSource } from '../domain/credential.ts'
+import type { ProviderProfile } from '../domain/provider.ts'
+import { millis } from '../kernel/time.ts'
+import type { Clock, Millis } from '../kernel/time.ts'
+import { callProvider } from './call.ts'
+import type { Call } from './call.ts'
+import { clientAuthOf } from './client-auth.ts'
+import { verdictOf } from './credential-verdict.ts'
+import type { Metadata } from './discovery.ts'
+import type { BoundedFetch } from './fetch.ts'
+
+export interface AttemptDeps {
+  readonly source: CredentialSource
+  readonly profile: ProviderProfile
+  readonly clientId: string
+  readonly clock: Clock
+  /** The connections a credential is presented on: those of a client certificate are its own. */
+  readonly fetchFor: (credential: Credential) => BoundedFetch
+  /** One rejected credential was followed by another one, in the same request. */
+  readonly onFallback: () => void
+}
+
+/** Less than this is no time to ask again in. */
+const TRY_AGAIN_MS = 200
+
+/**
+ * One request, and where the provider does not take the credential, the same one again with the next: client authentication comes before anything is
+ * spent (RFC 6749 §3.2.1), and in its answer alone is that certain. Each one has its own assertion. Whatever else comes back is the answer.
+ */
+export const attempt = async (
+  deps: AttemptDeps,
+  metadata: Metadata,
+  budgetMs: Millis,
+  run: (configuration: Configuration) => Promise<unknown>,
+): Promise<Call> => {
+  const startedAt = performance.now()
+  const active = deps.source.current()
+  if (!active) return { exchange: { kind: 'failed', sent: 'not-sent', cause: 'no-credential' }, accepted: false }
+  const first = await once(deps, active, metadata, budgetMs, run)
+  if (!first.isRejected) return first.call
+  for (const credential of deps.source.fallbacks?.() ?? []) {
+    const leftMs = millis(budgetMs - (performance.now() - startedAt))
+    if (credential === active || leftMs < TRY_AGAIN_MS) continue
+    deps.onFallback()
+    const next = await once(deps, credential, metadata, leftMs, run)
+    if (!next.isRejected) return next.call
+  }
+  return first.call
+}
+
+const once = async (
+  deps: AttemptDeps,
+  credential: Credential,
+  metadata: Metadata,
+  budgetMs: Millis,
+  run: (configuration: Configuration) => Promise<unknown>,
+): Promise<{ readonly call: Call; readonly isRejected: boolean }> => {
+  const { clock, clientId, profile } = deps
+  const auth = clientAuthOf(credential, profile.assertion, metadata.tokenEndpoint)
+  const endpoints = credential.kind === 'tls' ? aliased(metadata) : metadata
+  const call = await callProvider({ fetch: deps.fetchFor(credential), clock, clientId, clientAuth: auth }, endpoints, budgetMs, run)
+  const verdict = verdictOf(call.exchange, profile, clock.now())
+  deps.source.report?.(credential, verdict)
+  return { call, isRejected: verdict.kind === 'rejected' }
+}
+
+/** RFC 8705 §5: where the provider asks for client certificates. Discovery was for the others. */
+const aliased = (metadata: Metadata): Metadata => ({
+  ...metadata,
+  tokenEndpoint: metadata.mtls.tokenEndpoint ?? metadata.tokenEndpoint,
+  revocationEndpoint: metadata.mtls.revocationEndpoint ?? metadata.revocationEndpoint,
+  parEndpoint: metadata.mtls.parEndpoint ?? metadata.parEndpoint,
+})

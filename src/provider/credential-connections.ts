@@ -1,0 +1,49 @@
+import { createAgent } from './agent.ts'
+import type { Credential, TlsCredential } from '../domain/credential.ts'
+import { createFetch } from './fetch.ts'
+import type { BoundedFetch } from './fetch.ts'
+
+/** More than two of them are there only while operations swap faster than connections end. */
+const AGENTS_MAX = 4
+
+/**
+ * Connections by what they prove. A client certificate belongs to its connections, so each has its own agent: a request under way ends on the connection it
+ * began on, and the next one, with another certificate, opens its own. Without one, everybody shares.
+ */
+export const createCredentialConnections = ({
+  fetch,
+  ...agent
+}: {
+  readonly caFile: string | undefined
+  readonly timeoutMs: number
+  readonly fetch: BoundedFetch
+}) => {
+  const own = new Map<string, { readonly fetch: BoundedFetch; readonly close: () => Promise<void> }>()
+
+  const connect = (credential: TlsCredential): BoundedFetch => {
+    const known = own.get(credential.thumbprint)
+    if (known) {
+      // The last used stays longest.
+      own.delete(credential.thumbprint)
+      own.set(credential.thumbprint, known)
+      return known.fetch
+    }
+    const key = credential.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+    const dispatcher = createAgent({ ...agent, client: { certificate: credential.certificatePem, key } })
+    const made = { fetch: createFetch(dispatcher), close: () => dispatcher.close() }
+    own.set(credential.thumbprint, made)
+    const [oldest] = own
+    if (own.size > AGENTS_MAX && oldest) {
+      own.delete(oldest[0])
+      void oldest[1].close() // once its requests have ended
+    }
+    return made.fetch
+  }
+
+  return {
+    fetchFor: (credential: Credential): BoundedFetch => (credential.kind === 'tls' ? connect(credential) : fetch),
+    close: async (): Promise<void> => {
+      await Promise.all([...own.values()].map(({ close }) => close()))
+    },
+  }
+}
