@@ -11,7 +11,7 @@ export interface Program {
 }
 
 /** Outside node_modules, which `npm ci` deletes. */
-const cacheHome = (): string => join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'sallyport-test')
+export const cacheHome = (): string => join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'sallyport-test')
 
 /** The first of `names` that stands on PATH. */
 export const onPath = (...names: readonly string[]): Program | undefined => {
