@@ -1,8 +1,8 @@
 import type { Lease, Session, SpendingMark } from '../domain/session.ts'
 import type { Ask } from '../domain/token.ts'
 import { assertNever } from '../kernel/assert.ts'
-import type { Instant } from '../kernel/time.ts'
-import { after, between, seconds } from '../kernel/time.ts'
+import type { Instant, Millis } from '../kernel/time.ts'
+import { after, between, countdown, millis, seconds } from '../kernel/time.ts'
 import { call } from './call.ts'
 import type { Watch } from './change-watch.ts'
 import type { Tools } from './deps.ts'
@@ -13,6 +13,8 @@ import { settle } from './settle.ts'
 
 /** Longer than any replica needs to save what it kept in memory once the store is back (pending-saves.ts). */
 const AFTER_RECONNECT = seconds(3)
+/** How far clocks may disagree about whether a session is younger than the server that holds it. */
+const CLOCKS_APART = seconds(1)
 
 export interface Holding {
   readonly lease: Lease
@@ -28,7 +30,12 @@ export const spend = async (tools: Tools, { lease, watch }: Holding, session: Se
   const blocked = tools.breaker.blockedFor(clock.now())
   if (blocked !== undefined) return unavailable('provider.unavailable', blocked)
 
-  // 1. The lease decides who may send. The mark tells whoever comes after a crash that this token may be spent.
+  // 1. Of what another server acknowledged, this one may have lost the newest: who received it stores it again, or saves it for the first time now.
+  const others = await waitForOthers(tools, watch, session)
+  if (others === 'changed') return AGAIN
+  if (others === 'too-long') return unavailable('store.unavailable')
+
+  // 2. The lease decides who may send. The mark tells whoever comes after a crash that this token may be spent.
   let recovery = false
   const marked = await store.markSpending(lease, session, provider.requestTimeoutMs)
   switch (marked.kind) {
@@ -52,7 +59,7 @@ export const spend = async (tools: Tools, { lease, watch }: Holding, session: Se
       return assertNever(marked)
   }
 
-  // 2. Send. From here on every way out settles the mark, or leaves it on purpose.
+  // 3. Send. From here on every way out settles the mark, or leaves it on purpose.
   const known = { issuer, subject: session.card.subject, scopes: session.grant.scopes }
   const answer = await call(tools, key, ask, () => provider.refresh(refreshToken, ask, known))
   if (answer.kind === 'blocked') {
@@ -103,24 +110,39 @@ const recover = async (
   }
 }
 
+type Waited = 'changed' | 'over' | 'too-long'
+
 /**
- * `changed`: the record moved or went before the sender's time was over; events that leave `rt_gen` alone do not count. `too-long`: our own store
- * connection comes and goes, so that the time after its return is never over; whoever asks comes back rather than wait for ever.
+ * After a failover, a lease and a mark may be missing as well: another replica may be sending this very token just now. So nobody sends one that is older
+ * than the server's reign before every call has ended that could have been made under its predecessor.
  */
-const waitForSender = async (
-  tools: Tools,
-  watch: Watch,
-  session: Session,
-  senderDone: Instant,
-): Promise<'changed' | 'over' | 'too-long'> => {
+const waitForOthers = async (tools: Tools, watch: Watch, session: Session): Promise<Waited> => {
+  const { clock, provider, store } = tools
+  const settles = Math.max(AFTER_RECONNECT, provider.requestTimeoutMs + CLOCKS_APART)
+  if (between(session.card.createdAt, clock.now()) + CLOCKS_APART < store.serverAge()) return 'over' // never held by another
+  return waitFor(tools, watch, session, () => millis(settles - store.serverAge()))
+}
+
+const waitForSender = async (tools: Tools, watch: Watch, session: Session, senderDone: Instant): Promise<Waited> => {
+  const { clock, store } = tools
+  const left = countdown(clock, between(clock.now(), senderDone))
+  return waitFor(tools, watch, session, () =>
+    millis(Math.max(left(), between(clock.now(), after(store.connectedSince(), AFTER_RECONNECT)))),
+  )
+}
+
+/**
+ * `changed`: the record moved or went before the time was over; events that leave `rt_gen` alone do not count. `too-long`: our own store
+ * connection comes and goes, so that the time after its return is never over; whoever asks comes back rather than wait for ever.
+ * @param leftMs asked anew each time: the connection may have come back, and the server may have been replaced, while we waited
+ */
+const waitFor = async (tools: Tools, watch: Watch, session: Session, leftMs: () => Millis): Promise<Waited> => {
   const { clock, settings, store } = tools
-  const most = Math.max(senderDone, after(clock.now(), settings.leaseWaitMs))
+  const mostLeft = countdown(clock, millis(Math.max(leftMs(), settings.leaseWaitMs)))
   for (;;) {
-    // Read anew each time: the connection may have come back while we waited.
-    const until = Math.max(senderDone, after(store.connectedSince(), AFTER_RECONNECT))
-    const left = between(clock.now(), until as Instant)
+    const left = leftMs()
     if (left <= 0) return 'over'
-    if (until > most) return 'too-long'
+    if (left > mostLeft()) return 'too-long'
     if (!(await watch.next(left))) continue
     const looked = await store.reopen(session)
     if (looked.kind === 'absent' || looked.kind === 'ended') return 'changed'

@@ -46,6 +46,11 @@ export const METRICS = {
     help: 'Sessions that came back with another server of the store after their end, and were ended again.',
     labels: [],
   },
+  sallyport_session_saved_again_total: {
+    kind: 'counter',
+    help: 'Rotated refresh tokens that were missing with another server of the store, and were stored again.',
+    labels: [],
+  },
   sallyport_broker_pending_saves: {
     kind: 'gauge',
     help: 'Rotated refresh tokens that the store has not taken yet; tried again while this replica lives.',
@@ -85,11 +90,6 @@ export const METRICS = {
     labels: ['grant'],
   },
   sallyport_broker_upstream_rejections_total: { kind: 'counter', help: 'Upstream answers 401 to a token of ours.', labels: ['route'] },
-  sallyport_proxy_in_flight_requests: { kind: 'gauge', help: 'Proxied requests under way.', labels: [] },
-  sallyport_proxy_open_streams: { kind: 'gauge', help: 'Open streams that end with their session.', labels: [] },
-  sallyport_logout_notices_total: {
-    kind: 'counter',
-    help: 'Logouts told by the provider, by channel (back, front) and outcome: ended (also where there was nothing to end), refused, unavailable.',
   sallyport_credentials_state: {
     kind: 'gauge',
     help: 'Client credentials by thumbprint: 1 candidate, 2 probing, 3 active, 4 retiring, 5 retired, 0 withdrawn, expired or gone.',
@@ -115,6 +115,11 @@ export const METRICS = {
     help: 'Requests that were sent again with another client credential because the provider rejected the one in use.',
     labels: ['provider'],
   },
+  sallyport_proxy_in_flight_requests: { kind: 'gauge', help: 'Proxied requests under way.', labels: [] },
+  sallyport_proxy_open_streams: { kind: 'gauge', help: 'Open streams that end with their session.', labels: [] },
+  sallyport_logout_notices_total: {
+    kind: 'counter',
+    help: 'Logouts told by the provider, by channel (back, front) and outcome: ended (also where there was nothing to end), refused, unavailable.',
     labels: ['channel', 'outcome'],
   },
   sallyport_session_revocations_total: {

@@ -113,6 +113,11 @@ export interface SessionStore {
   onEnded(listener: (end: SessionEnd) => void): () => void
   /** When this replica's connection to the store last came back; a mark's finder waits at least 3 s from here. */
   connectedSince(): Instant
+  /**
+   * For how long the servers behind the store have been the ones they are; 0 while that is not known. Another one may have acknowledged before what is
+   * missing here; a replica that stored a rotated refresh token there stores it again.
+   */
+  serverAge(): Millis
   mode(): 'live' | 'checking' | 'grace'
   /** Resolves when the store has answered once. Readiness. */
   ready(): Promise<void>

@@ -22,15 +22,26 @@ export const fromNumericDate = (s: number): Instant => (s * 1000) as Instant
 /** Only adapters and the code that waits hold a clock; pure code takes `now` as an argument. Tests move it by hand. */
 export interface Clock {
   now(): Instant
+  /** Milliseconds that only go forward, from nowhere in particular: for lengths. Without it `now` does, which can be set. */
+  ticks?(): number
   /** Rejects with the signal's reason when aborted. Never keeps the process alive on its own. */
   sleep(length: Millis, signal?: AbortSignal): Promise<void>
 }
 
 export const systemClock: Clock = {
   now: () => Date.now() as Instant,
+  ticks: () => performance.now(),
   sleep: async (length, signal) => {
     await sleepFor(length, undefined, { ref: false, ...(signal && { signal }) })
   },
+}
+
+const ticks = (clock: Clock): number => clock.ticks?.() ?? clock.now()
+
+/** A length that begins now and stays what it is, whatever becomes of the clock meanwhile. @returns how much of it is left; negative when it is over */
+export const countdown = (clock: Clock, length: Millis): (() => Millis) => {
+  const over = ticks(clock) + length
+  return () => millis(over - ticks(clock))
 }
 
 /** A clock that goes by somebody else's: replicas whose machines disagree by minutes agree on what all of them read and write. */
@@ -48,6 +59,7 @@ export const followingClock = (own: Clock): FollowingClock => {
   return {
     now: () => (own.now() + offset) as Instant,
     sleep: own.sleep,
+    ticks: () => ticks(own),
     correct: (ahead) => {
       if (Math.abs(ahead) >= CLOCK_NOISE_MS) offset += ahead
     },

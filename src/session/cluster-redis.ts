@@ -47,16 +47,16 @@ export const openCluster = (deps: ClientDeps): RedisServersOpen => {
     options,
   )
   const changed = new Set<() => void>()
-  const ready = new Set<() => void>()
-  const tell = (listeners: ReadonlySet<() => void>): void => {
-    for (const listener of listeners) listener()
+  const ready = new Set<(master: Redis | undefined) => void>()
+  const tell = (listeners: ReadonlySet<(master: Redis | undefined) => void>, master?: Redis): void => {
+    for (const listener of listeners) listener(master)
   }
   cluster.on('error', (error: unknown) => log.debug({ cause: causeOf(error) }, 'connection to the store failed'))
   cluster.on('node error', (error: unknown) => log.debug({ cause: causeOf(error) }, 'connection to the store failed'))
   // Told before the node connects, so that what the files say now is what it proves itself with.
   cluster.on('+node', (node: Redis) => {
     Object.assign(node.options, proof())
-    node.on('ready', () => tell(ready))
+    node.on('ready', () => tell(ready, node))
     tell(changed)
   })
   cluster.on('-node', () => {

@@ -7,6 +7,7 @@ import type { RedisAccess } from './access-redis.ts'
 import { causeOf } from './cause-redis.ts'
 import { openCluster } from './cluster-redis.ts'
 import type { FailoverWatch } from './failover-watch-redis.ts'
+import { watchIdentity } from './identity-redis.ts'
 import { watchPassword } from './password-watch-redis.ts'
 import type { StoreConnection } from './records.ts'
 import { watchReplication } from './replication-redis.ts'
@@ -14,7 +15,7 @@ import { scanStep } from './scan-redis.ts'
 import type { KeyScan } from './scan-redis.ts'
 import type { Script } from './scripts-redis.ts'
 import { openOne } from './servers-redis.ts'
-import type { RedisCommands } from './servers-redis.ts'
+import type { RedisCommands, RedisServersOpen } from './servers-redis.ts'
 import type { RedisAddress, RedisSettings } from './settings-redis.ts'
 
 export interface RedisDeps {
@@ -51,6 +52,8 @@ export interface RedisConnection extends StoreConnection {
   onMasters(listener: () => void): void
 }
 
+type Master = ReturnType<RedisServersOpen['masters']>[number]
+
 /** The connection for commands. It connects by itself and goes on trying; nobody waits for it. */
 export const connectRedis = (deps: RedisDeps): RedisConnection => {
   const { clock, log, metrics, settings } = deps
@@ -58,6 +61,10 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
   const servers = 'cluster' in settings ? openCluster({ settings, log, access }) : openOne({ settings, log, access })
   const replication = watchReplication(deps)
   const listeners = new Set<() => void>()
+  const replacedListeners = new Set<() => void>()
+  const identity = watchIdentity('url' in settings)
+  // Behind one name whoever answers there; in a Cluster each has its slots.
+  const place = ({ options: { host, port } }: Master): string => (servers.isCluster ? `${host}:${port}` : '')
   /** Some server answers. */
   let up = false
   /** All do, and none has been replaced or lost since they were last told to. */
@@ -125,6 +132,8 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
     else servers.refresh()
     beats += 1
     if (beats % LOOK_EVERY_BEATS === 0) for (const master of masters) void look(master)
+    const unknown = identity.keep(masters.map(place))
+    for (const master of masters) if (unknown.includes(place(master))) void meet(master)
   }
   // In a Cluster the first one's clock is everybody's, as far as its servers agree.
   const readClock = (asked: Instant, answers: readonly (readonly (number | string)[] | 'unavailable')[]): void => {
@@ -141,11 +150,27 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
     since = after(since, moved)
     complainedAt += moved
   }
-  const look = async (master: ReturnType<typeof servers.masters>[number]): Promise<void> => {
+  const look = async (master: Master): Promise<void> => {
     // Demoted while we were connected: it answers reads from what it had, and refuses writes.
     if ((await replication.look(master)) === 'other') servers.leave()
   }
-  servers.onReady(() => void beat())
+  const meet = async (master: Master): Promise<void> => {
+    let info: string
+    try {
+      info = await master.info()
+    } catch {
+      return // stays in doubt; asked again with the next heartbeat
+    }
+    if (identity.met(place(master), info)) for (const listener of replacedListeners) listener()
+  }
+  servers.onReady((master) => {
+    // Of a node of a Cluster that is no primary nobody wants to know.
+    if (master && servers.masters().includes(master)) {
+      identity.doubt(place(master))
+      void meet(master)
+    }
+    void beat()
+  })
   servers.onChanged(lost)
   deps.failovers?.onSwitch(() => servers.leave())
   const heart = setInterval(() => void beat(), HEARTBEAT_MS).unref()
@@ -175,6 +200,8 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
     },
     reachable: () => up,
     connectedSince: () => since,
+    serverAge: () => identity.age(),
+    onReplaced: (listener) => void replacedListeners.add(listener),
     onReachable: (listener) => void listeners.add(listener),
     close: async () => {
       clearInterval(heart)

@@ -77,6 +77,11 @@ export const createRedisRecords = ({ connection, keys, scripts = SCRIPTS }: Redi
       if (kind === 'absent') return { kind, reason: typeof first === 'string' ? endReason(first) : undefined }
       return kind === 'superseded' ? { kind } : { kind: 'unavailable' }
     },
+    restore: async (ref, fields, rtGen) => {
+      const [kind] = await run(scripts.restore, recordOf(ref), [keys.channel, ref, rtGen, ...pairsOf(fields)])
+      if (kind === 'restored') await connection.confirm(keys.record(ref))
+      return kind === 'restored' || kind === 'kept' || kind === 'absent' ? kind : 'unavailable'
+    },
     end: async (ref, reason, onlyRtGen) => {
       const [kind, indexes, isFirst] = await run(
         scripts.end,

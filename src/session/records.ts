@@ -102,6 +102,11 @@ export interface SessionRecords {
   touch(ref: SessionRef, idleTimeoutMs: Millis): Promise<'touched' | 'gone' | 'unavailable'>
   /** @param spent the rt_gen that must still be there; with it `rt_gen` moves and the mark is cleared. Undefined: only `gen` moves. */
   save(ref: SessionRef, fields: SealedFields, spent: number | undefined): Promise<RecordSaved>
+  /**
+   * Stores once more what was saved as `rtGen`, iff the record is there and its `rt_gen` is lower: another server speaks for the store, and has lost it.
+   * Not there: a store that forgets nothing it acknowledged.
+   */
+  restore?(ref: SessionRef, fields: SealedFields, rtGen: number): Promise<'restored' | 'kept' | 'absent' | 'unavailable'>
   /** Leaves a tombstone also where there was no record: a login under way must find it. The first reason stays. */
   end(ref: SessionRef, reason: EndReason, onlyRtGen?: number): Promise<RecordEnded>
 
@@ -130,6 +135,10 @@ export interface SessionRecords {
 export interface StoreConnection {
   reachable(): boolean
   connectedSince(): Instant
+  /** For how long the servers that answer have been the ones they are; 0 while that is not known. What was acknowledged before may be missing. */
+  serverAge(): Millis
+  /** Called when another server answers than before. */
+  onReplaced(listener: () => void): void
   /** Called each time commands work again, the first time included. */
   onReachable(listener: () => void): void
   close(): Promise<void>

@@ -29,6 +29,7 @@ export const saveSession = async (parts: StoreParts, reader: SessionReader, sess
     const seen = l1.look(digest)?.seen
     const saved = await deps.records.save(ref, fields, change.grant ? session.rtGen : undefined)
     if (saved.kind !== 'saved') return saved
+    if (change.grant) parts.saves.remember(ref, fields, saved.rtGen)
     // 3. If nobody wrote between our read and our write, what we hold plus the change is what the store holds.
     const merged: Session = {
       ...session,

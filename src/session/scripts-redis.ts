@@ -94,6 +94,22 @@ redis.call('HSET', KEYS[1], 'gen', gen)
 return {'saved', gen, redis.call('HGET', KEYS[1], 'rt_gen'), before}`,
 )
 
+/**
+ * record, tombstone; channel, ref, rt_gen, field, value, … → restored gen | kept. What was saved as \`rt_gen\`, where the record is older: its server lost
+ * the save. The mark of the older one goes with it.
+ */
+const restore = script(
+  'restore',
+  `local channel, ref, saved = ARGV[1], ARGV[2], ARGV[3]
+${GUARD}if redis.call('EXISTS', KEYS[2]) == 1 or tonumber(redis.call('HGET', KEYS[1], 'rt_gen')) >= tonumber(saved) then return {'kept'} end
+${NOW}local gen = ${NEXT("redis.call('HGET', KEYS[1], 'gen')")}
+${WRITTEN('gen')}redis.call('HSET', KEYS[1], 'rt_gen', saved)
+redis.call('HDEL', KEYS[1], 'spending')
+for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[1], 'gen', gen)
+return {'restored', gen}`,
+)
+
 /** record, tombstone, idle, lease; channel, ref, reason, tombstone time, rt_gen or '' → ended indexes is-first */
 const end = script(
   'end',
@@ -199,6 +215,7 @@ export const SCRIPTS = {
   create,
   touch,
   save,
+  restore,
   end,
   renew,
   release,

@@ -14,8 +14,8 @@ export interface RedisServersOpen {
   masterOf(key: string): Redis | undefined
   /** One of several may be away while the others answer. */
   readonly isCluster: boolean
-  /** A connection stands anew. */
-  onReady(listener: () => void): void
+  /** A connection stands anew; which one, where one does. */
+  onReady(listener: (master: Redis | undefined) => void): void
   /** A connection was closed, or the list of servers has changed. */
   onChanged(listener: () => void): void
   /** Something is wrong with the list: ask for it now rather than at the next poll. */
@@ -30,9 +30,9 @@ export const openOne = (deps: ClientDeps): RedisServersOpen => {
   const client = openClient(deps)
   const all = [client]
   const changed = new Set<() => void>()
-  const ready = new Set<() => void>()
+  const ready = new Set<(master: Redis) => void>()
   client.on('ready', () => {
-    for (const listener of ready) listener()
+    for (const listener of ready) listener(client)
   })
   client.on('close', () => {
     for (const listener of changed) listener()

@@ -1,4 +1,4 @@
-import type { Opened, Session } from '../domain/session.ts'
+import type { Opened, Session, SessionRef } from '../domain/session.ts'
 import { assertNever } from '../kernel/assert.ts'
 import { instant } from '../kernel/time.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
@@ -8,7 +8,7 @@ import { cookieParts } from './id.ts'
 import type { CookieParts } from './id.ts'
 import { Secret } from '../kernel/secret.ts'
 import { RECORD_VERSION } from './records.ts'
-import type { StoredSession } from './records.ts'
+import type { RecordRead, StoredSession } from './records.ts'
 import type { StoreParts } from './session-store.ts'
 import { digestOf } from './store-l1.ts'
 import type { L1Entry } from './store-l1.ts'
@@ -76,7 +76,7 @@ export class SessionReader {
       // Both before the read: what is heard of from here on is newer than what it brings.
       const epoch = modes.epoch
       const startedAt = deps.clock.now()
-      const read = await deps.records.read(ref)
+      const read = await this.#readNewest(ref)
       switch (read.kind) {
         case 'unavailable':
           return this.#counted('unavailable', read)
@@ -94,6 +94,14 @@ export class SessionReader {
           return assertNever(read)
       }
     })
+  }
+
+  /** Never a refresh token older than one this replica has stored: its server may have been lost before another had it. */
+  async #readNewest(ref: SessionRef): Promise<RecordRead> {
+    const { deps, saves } = this.#parts
+    const read = await deps.records.read(ref)
+    if (read.kind !== 'found' || !saves.isBehind(ref, read.stored.rtGen)) return read
+    return (await saves.restore(ref)) === 'unavailable' ? { kind: 'unavailable' } : deps.records.read(ref)
   }
 
   /** The store forgets a session at its absolute end. Whoever still holds a copy knows that this is why. */

@@ -18,6 +18,7 @@ import type { EventChannel, SessionRecords, StoreConnection } from './records.ts
 import { lookAt, sweepExpired } from './session-look.ts'
 import { SessionReader } from './session-reader.ts'
 import { saveSession } from './save-session.ts'
+import { SavedAgain } from './saved-again.ts'
 import { L1, digestOf } from './store-l1.ts'
 import type { L1Settings } from './store-l1.ts'
 import { ModeKeeper } from './store-mode.ts'
@@ -60,6 +61,7 @@ export interface StoreParts {
   readonly deps: SessionStoreDeps
   readonly l1: L1
   readonly modes: ModeKeeper
+  readonly saves: SavedAgain
   /** Key ids that sealed what a session was opened from or stored as: a write seals anew what an older key had sealed. */
   readonly kids: WeakMap<Session, ReadonlySet<string>>
   /** Ends a session and tells everybody. @param onlyRtGen as in SessionRecords.end */
@@ -81,11 +83,14 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
     for (const listener of listeners) listener(change)
   }
 
+  const saves = new SavedAgain(deps)
+
   const endListeners = new Set<(end: SessionEnd) => void>()
   const noteEnded = (ref: SessionRef, reason: EndReason, opened?: Session): void => {
     const session = opened ?? l1.sessionOf(ref)
     // Our own end comes back over the channel; streams hear of it once.
     if (!l1.ended(ref, reason)) return
+    saves.forget(ref)
     tell({ kind: 'ended', ref, reason })
     for (const listener of endListeners) listener({ ref, reason, session })
   }
@@ -132,7 +137,7 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
     return { kind: 'ended', reason }
   }
 
-  const parts: StoreParts = { deps, l1, modes, kids: new WeakMap(), end, endFound, noteEnded }
+  const parts: StoreParts = { deps, l1, modes, saves, kids: new WeakMap(), end, endFound, noteEnded }
   const reader = new SessionReader(parts)
 
   channel.start({
@@ -145,6 +150,7 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
     lost: () => modes.lost(),
     beat: (at) => modes.beat(at),
   })
+  connection.onReplaced(() => void saves.run())
   const firstAnswer = new Promise<void>((resolve) => {
     connection.onReachable(() => {
       resolve()
@@ -229,6 +235,7 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
       return () => void endListeners.delete(listener)
     },
     connectedSince: () => connection.connectedSince(),
+    serverAge: () => connection.serverAge(),
     mode: () => modes.mode,
     ready: () => firstAnswer,
     reachable: () => connection.reachable(),

@@ -1,5 +1,6 @@
 import type { SessionDirectory } from '../domain/session-directory.ts'
 import type { OnceStore, SessionStore } from '../domain/session-store.ts'
+import { millis } from '../kernel/time.ts'
 import { createSessionDirectory } from './directory.ts'
 import { createMemoryChannel } from './event-channel-memory.ts'
 import { createMemoryOnceStore } from './once-store.ts'
@@ -26,7 +27,14 @@ export const createMemoryStores = (deps: StoreDeps): Stores => {
       ...deps,
       records,
       channel: open(),
-      connection: { reachable: () => true, connectedSince: () => since, onReachable: (listener) => listener(), close: async () => {} },
+      connection: {
+        reachable: () => true,
+        connectedSince: () => since,
+        serverAge: () => millis(Number.POSITIVE_INFINITY),
+        onReplaced: () => {},
+        onReachable: (listener) => listener(),
+        close: async () => {},
+      },
     }),
     once: createMemoryOnceStore(deps),
     directory: createSessionDirectory({ ...deps, records, idleTimeoutMs: deps.settings.idleTimeoutMs }),

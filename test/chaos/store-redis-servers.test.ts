@@ -4,10 +4,15 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Session } from '../../src/domain/session.ts'
-import { millis, systemClock } from '../../src/kernel/time.ts'
+import { BROKER_DEFAULTS } from '../../src/broker/deps.ts'
+import { createBroker } from '../../src/broker/broker.ts'
+import { makeAsk } from '../../src/broker/token-key.ts'
+import { instant, millis, minutes, systemClock } from '../../src/kernel/time.ts'
 import { connectRedis } from '../../src/session/connection-redis.ts'
 import { Recorder, aGrant, created, redisWorld, until } from '../contract/session-store-kit.ts'
 import type { Replica, World } from '../contract/session-store-kit.ts'
+import { wordOf } from '../harness/brokers.ts'
+import { createFakeProvider } from '../harness/fake-provider-port.ts'
 import { PRIMARY_NAME } from '../harness/redis-fleet.ts'
 import type { RedisFleet } from '../harness/redis-fleet.ts'
 import { behind, canStartRedis, startRedis, startSentinels } from '../harness/redis.ts'
@@ -60,6 +65,39 @@ describe.skipIf(!canStartRedis)('a primary behind sentinels', { timeout: 45_000 
     const again = [ending, other].reduce((sum, { recorder }) => sum + (recorder.counts.get('sallyport_session_ended_again_total') ?? 0), 0)
     // Each that remembers tries; one of them finds it.
     expect(again).toBe(1)
+  })
+
+  it('that dies with a rotated refresh token nobody else had: its receiver stores it again, and the spent one is not sent', async () => {
+    const [receiver, other] = [await world.replica({ clock: systemClock }), await world.replica({ clock: systemClock })]
+    const provider = createFakeProvider({ clock: systemClock, requestTimeoutMs: millis(500) })
+    const ask = makeAsk('refresh', 'api://orders', [])
+    const brokers = [receiver, other].map(({ store, recorder: { log, metrics, audit } }) => {
+      const settings = { ...BROKER_DEFAULTS, recheckMs: minutes(60), recheckGraceMs: minutes(60) }
+      return createBroker({ store, log, metrics, audit, provider, clock: systemClock, settings, asks: [ask] })
+    })
+    const session = await created(receiver.store, { tokens: [], grant: { refreshToken: provider.grant('alice') } })
+    const held = { session, lastSeenAt: systemClock.now(), stale: false }
+    const raw = new Redis(fleet.servers[0]!.port, '127.0.0.1')
+    await raw.wait(2, 5_000)
+    for (const replica of fleet.servers.slice(1)) replica.freeze()
+    await raw.call('CLIENT', 'KILL', 'TYPE', 'replica')
+    expect(wordOf(await brokers[0]!.user(held, ask))).toBe('issued')
+    await fleet.servers[0]!.kill()
+    raw.disconnect()
+    for (const replica of fleet.servers.slice(1)) replica.thaw()
+    await live(receiver, other)
+    // One that knows nothing of it, and the good token that it could serve is of no use to it.
+    const seenRtGen = session.rtGen
+    expect(
+      wordOf(await brokers[1]!.refreshNow({ ...held, session: { ...session, grant: { ...session.grant, confirmedAt: instant(0) } } })),
+    ).toBe('refreshed')
+    expect(provider.sentAfterRotation).toEqual([])
+    const opened = await other.store.reopen(session)
+    if (opened.kind !== 'found') throw new Error(opened.kind)
+    expect(opened.held.session.rtGen).toBeGreaterThan(seenRtGen)
+    expect(provider.isAlive(opened.held.session.grant.refreshToken)).toBe(true)
+    expect(receiver.recorder.counts.get('sallyport_session_saved_again_total')).toBe(1)
+    for (const broker of brokers) broker.close()
   })
 
   it('that dies with writes going on: they go on with its successor, and no acknowledged end is undone', async () => {

@@ -142,7 +142,14 @@ export const memoryWorld = async (): Promise<World> => {
       const recorder = new Recorder()
       count += 1
       const mine = request.between ? request.between(records) : records
-      const connection = { reachable: () => true, connectedSince: () => since, onReachable: (f: () => void) => f(), close: async () => {} }
+      const connection = {
+        reachable: () => true,
+        connectedSince: () => since,
+        serverAge: () => millis(Number.POSITIVE_INFINITY),
+        onReplaced: () => {},
+        onReachable: (f: () => void) => f(),
+        close: async () => {},
+      }
       const parts = { records: mine, connection, channel: channel.open(), sealer: request.sealer ?? sealer, clock: request.clock ?? clock }
       const store = storeOf(parts, recorder, request, `replica-${count}`)
       open.push(store)

@@ -149,6 +149,30 @@ export const sessionStoreContract = (name: string, open: () => Promise<World>): 
         expect(late.session.tokens.size).toBe(3)
         expect(store.peek(text(first), now())?.session.tokens.size).toBe(3)
       })
+      it('that its server lost is stored again by who made it, over what is older, over nothing newer, and where something is', async () => {
+        if (world.kind === 'memory') return
+        const [a, b] = [await world.replica(), await world.replica()]
+        const session = await created(a.store, {}, now())
+        const saved = await a.store.save(session, { grant: rotated(2), tokens: [] })
+        if (saved.kind !== 'saved') throw new Error(saved.kind)
+        const stored = await a.records.read(session.ref)
+        if (stored.kind !== 'found') throw new Error(stored.kind)
+        const { rtGen } = saved.session
+        const fields: SealedFields = { grant: stored.stored.grant, tokens: new Map() }
+        expect(await b.records.restore?.(session.ref, fields, rtGen - 1)).toBe('kept')
+        expect(await b.records.restore?.(session.ref, fields, rtGen)).toBe('kept')
+        expect(await a.records.read(session.ref)).toMatchObject({ stored: { gen: saved.session.gen, rtGen } })
+        const heard: SessionChange[] = []
+        a.store.onChange((change) => heard.push(change))
+        expect(await b.records.restore?.(session.ref, fields, rtGen + 1)).toBe('restored')
+        const after = await a.records.read(session.ref)
+        if (after.kind !== 'found') throw new Error(after.kind)
+        expect(after.stored.rtGen).toBe(rtGen + 1)
+        await until(() => heard.some((change) => change.kind === 'written' && change.gen === after.stored.gen))
+        await a.store.end(session.ref, 'user')
+        expect(await b.records.restore?.(session.ref, fields, rtGen + 2)).toBe('absent')
+        expect(await a.records.read(session.ref)).toEqual({ kind: 'ended', reason: 'user' })
+      })
       it('cannot create: nothing but create makes a record, of a session that never was or that ended', async () => {
         const { store, records } = await world.replica()
         const session = await created(store, {}, now())

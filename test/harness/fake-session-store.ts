@@ -1,7 +1,7 @@
 import type { EndReason, Lease, Opened, Session, SessionChange, SessionRef, SpendingMark } from '../../src/domain/session.ts'
 import type { SessionStore } from '../../src/domain/session-store.ts'
 import type { Clock, Instant } from '../../src/kernel/time.ts'
-import { after } from '../../src/kernel/time.ts'
+import { after, millis } from '../../src/kernel/time.ts'
 import { createGates, type Gates } from './gates.ts'
 
 interface Row {
@@ -15,6 +15,8 @@ export interface FakeReplicaStore extends SessionStore {
   readonly gates: Gates
   /** Commands answer `unavailable`, and no event arrives. Coming back moves `connectedSince`. */
   setReachable(reachable: boolean): void
+  /** From here on another server answers, which may have lost what the one before acknowledged. */
+  replaceServer(): void
   /** Only events stop. */
   setDeaf(deaf: boolean): void
   /** The process is gone: nothing it started ever comes back, nothing it sends arrives. */
@@ -74,6 +76,7 @@ export const createSharedStore = (clock: Clock): SharedStore => {
     let deaf = false
     let dead = false
     let connectedSince = clock.now()
+    let serverSince: number = Number.NEGATIVE_INFINITY
     const listeners = new Set<(change: SessionChange) => void>()
     ears.add((change) => {
       if (reachable && !dead && !deaf) for (const listener of listeners) listener(change)
@@ -106,6 +109,10 @@ export const createSharedStore = (clock: Clock): SharedStore => {
         if (now && !reachable) connectedSince = clock.now()
         reachable = now
       },
+      replaceServer: () => {
+        serverSince = clock.now()
+      },
+      serverAge: () => millis(clock.now() - serverSince),
       setDeaf: (now) => {
         deaf = now
       },

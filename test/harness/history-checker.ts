@@ -238,6 +238,17 @@ const savedBy = (story: Story, gateway: number, received: At): At => {
   return by
 }
 
+/** It had the answer in its hands, and neither it nor its own way to the store was away between then and the second send. */
+const receiverLived = (story: Story, sent: Sent, until: At): boolean => {
+  const { gateway } = sent
+  const received = story.answers.get(sent.id)?.at
+  if (received === undefined || received > until || isUnknown(story, sent)) return false
+  return !story.faults.some(
+    (fault) =>
+      fault.gateway === gateway && fault.fault !== 'clock-offset' && fault.to + story.bounds.recoveryMs >= received && fault.from <= until,
+  )
+}
+
 /** RFC 9700 §4.14.2: whoever shows a spent refresh token kills its family. */
 const judgeSpending = (story: Story, report: Report, count: Count): void => {
   count('refreshes', story.sent.length)
@@ -246,8 +257,13 @@ const judgeSpending = (story: Story, report: Report, count: Count): void => {
     if (!first || !second) continue
     count('recovery attempts')
     const what = `${spent} by ${sends.map(({ gateway, at }) => `${gateway} at ${Math.round(at)}`).join(', ')}`
-    if (failedOver(story, first.at, second.at)) count('sent again after a failover')
-    else if (sends.length > 2) report('sent-thrice', sends[2]?.at ?? 0, what)
+    if (failedOver(story, first.at, second.at)) {
+      // Lost by the store, but not by who received it: that one stores it again before anybody sends.
+      if (receiverLived(story, first, second.at)) report('sent-again', second.at, `${what}, after a failover`)
+      else count('sent again after a failover')
+    }
+    if (failedOver(story, first.at, second.at)) continue
+    if (sends.length > 2) report('sent-thrice', sends[2]?.at ?? 0, what)
     else if (!isUnknown(story, first)) {
       const received = story.answers.get(first.id)?.at ?? first.at
       if (second.at > savedBy(story, first.gateway, received) || !storeFaults(story, first.gateway, first.at, second.at))

@@ -111,6 +111,11 @@ describe('histories that are as they should be', () => {
       [...REFRESHED, api(20, 't1'), fault('gateway-freeze', 1_050, 5_000, 0), sent(2, 4_500, 'r1', 1), over(9_000, 'session.refresh-lost')],
       { 'sessions lost by an unknown outcome': 1, 'recovery attempts': 1 },
     ],
+    [
+      'sent again after a failover in which its receiver fell as well',
+      [...REFRESHED, fault('redis-failover', 1_050, 2_000), fault('gateway-kill', 1_200, 1_900, 0), sent(2, 6_000, 'r1', 1)],
+      { 'sent again after a failover': 1 },
+    ],
     ['keys that go', [{ kind: 'key', key: 'k', ttl: 5 }], { keys: 1 }],
   ]
   it.each(table)('%s', (_what, history, counts) => {
@@ -189,6 +194,11 @@ describe('histories that must be rejected', () => {
       [...SIGNED_IN, sent(1, 1_000, 'r1'), sent(2, 1_005, 'r1', 1), issued(1_100, { sent: 1, refresh: 'r2', token: 't2' })],
     ],
     ['sent-again', 'the store had been back for long', [...REFRESHED, fault('redis-kill', 1_050, 2_000), sent(2, 9_000, 'r1', 1)]],
+    [
+      'sent-again',
+      'a failover lost its rotation, its receiver lived',
+      [...REFRESHED, fault('redis-failover', 1_150, 2_000), sent(2, 9_000, 'r1', 1)],
+    ],
     ['sent-thrice', 'a second recovery', [...SIGNED_IN, sent(1, 1_000, 'r1'), sent(2, 6_000, 'r1', 1), sent(3, 12_000, 'r1', 2)]],
     ['key-without-ttl', 'a key for ever', [{ kind: 'key', key: 'k', ttl: -1 }]],
   ]

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { instant, minutes } from '../../../src/kernel/time.ts'
+import { instant, millis, minutes } from '../../../src/kernel/time.ts'
 import { ModeKeeper } from '../../../src/session/store-mode.ts'
 import type { ModeDeps } from '../../../src/session/store-mode.ts'
 import type { L1Entry } from '../../../src/session/store-l1.ts'
@@ -10,7 +10,14 @@ it('the grace of a copy that was read before the clock was set back counts from 
   const l1 = { all: () => [entry], size: 1 } as unknown as ModeDeps['l1']
   const modes = new ModeKeeper({
     records: {} as ModeDeps['records'],
-    connection: { reachable: () => true, connectedSince: () => now, onReachable: () => {}, close: async () => {} },
+    connection: {
+      reachable: () => true,
+      connectedSince: () => now,
+      serverAge: () => millis(Number.POSITIVE_INFINITY),
+      onReplaced: () => {},
+      onReachable: () => {},
+      close: async () => {},
+    },
     l1,
     clock: { now: () => now, sleep: async () => {} },
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
