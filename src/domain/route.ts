@@ -10,6 +10,8 @@ export type Allow =
   | { readonly kind: 'group'; readonly anyOf: readonly string[] }
   | { readonly kind: 'scope'; readonly anyOf: readonly string[] }
   | { readonly kind: 'tenant'; readonly anyOf: readonly string[] }
+  /** The application that a bearer caller's token was issued to, by its client id. A session came through none. */
+  | { readonly kind: 'client'; readonly anyOf: readonly string[] }
   | { readonly kind: 'any-of'; readonly rules: readonly Allow[] }
   | { readonly kind: 'all-of'; readonly rules: readonly Allow[] }
 
@@ -55,6 +57,8 @@ export interface Route {
   readonly callers?: readonly CallerKind[]
   /** For `none`, undefined: everybody, without a session. */
   readonly allow: Allow | undefined
+  /** The audience of the signed user context that goes along; absent: none does. */
+  readonly userContext?: string
   readonly limits: {
     readonly bodyBytesMax: number
     readonly headersTimeoutMs: Millis
@@ -66,6 +70,8 @@ export interface Route {
     /** undefined: all end-to-end headers but those never passed; a list: only these, lower case. */
     readonly requestOnly: readonly string[] | undefined
     readonly requestCookies: readonly string[]
+    /** Unsigned: who calls, in headers that only the gateway writes. Lower-case names. */
+    readonly requestIdentity?: readonly { readonly header: string; readonly claim: string }[]
     readonly responseSetCookie: readonly string[]
   }
   readonly tls: { readonly caFile: string | undefined; readonly serverName: string | undefined }

@@ -1,7 +1,6 @@
 import type { ProfileName } from '../domain/profile.ts'
 import { PROFILES } from '../domain/profiles/profiles.ts'
 import type { Allow } from '../domain/route.ts'
-import type { Session } from '../domain/session.ts'
 import type { Claims, Json } from '../domain/token.ts'
 import { assertNever } from '../kernel/assert.ts'
 
@@ -9,6 +8,14 @@ import { assertNever } from '../kernel/assert.ts'
 export type Decision =
   | { readonly effect: 'forward' }
   | { readonly effect: 'refuse'; readonly code: 'policy.denied' | 'policy.groups-overage'; readonly rule: string }
+
+/** Who asks, as rules see it; a session is one as it stands. */
+export interface Asking {
+  readonly grant: { readonly claims: Claims; readonly scopes: readonly string[] }
+  readonly card: { readonly tenant: string | undefined }
+  /** Through which application, for callers that bring a token of their own. */
+  readonly clientId?: string | undefined
+}
 
 /** A path of claim names that leads to role names, such as `['realm_access', 'roles']`. */
 export type RoleSource = readonly string[]
@@ -19,9 +26,9 @@ export const roleSources = (profile: ProfileName, clientId: string): readonly Ro
 
 /**
  * Compiles a route's rule. Fails closed: a claim of an unexpected type, an empty list and an empty combination let nobody in.
- * Reads the newest ID token's claims, the granted scopes and the card's tenant, nothing from the request.
+ * Reads the newest ID token's claims, the granted scopes and the card's tenant (of a bearer caller: its verified access token), nothing else of the request.
  */
-export const compileAllow = (allow: Allow, sources: readonly RoleSource[]): ((session: Session) => Decision) => {
+export const compileAllow = (allow: Allow, sources: readonly RoleSource[]): ((asking: Asking) => Decision) => {
   switch (allow.kind) {
     case 'signed-in':
       return () => FORWARD
@@ -44,6 +51,8 @@ export const compileAllow = (allow: Allow, sources: readonly RoleSource[]): ((se
       return leaf('scope', ({ grant }) => includesAny(grant.scopes, allow.anyOf))
     case 'tenant':
       return leaf('tenant', ({ card }) => card.tenant !== undefined && allow.anyOf.includes(card.tenant))
+    case 'client':
+      return leaf('client', ({ clientId }) => clientId !== undefined && allow.anyOf.includes(clientId))
     case 'any-of':
       return anyOf(allow.rules.map((rule) => compileAllow(rule, sources)))
     case 'all-of':
@@ -53,19 +62,19 @@ export const compileAllow = (allow: Allow, sources: readonly RoleSource[]): ((se
   }
 }
 
-type Rule = (session: Session) => Decision
+type Rule = (asking: Asking) => Decision
 const FORWARD: Decision = { effect: 'forward' }
 
-const leaf = (rule: string, holds: (session: Session) => boolean): Rule => {
+const leaf = (rule: string, holds: (asking: Asking) => boolean): Rule => {
   const denied: Decision = { effect: 'refuse', code: 'policy.denied', rule }
-  return (session) => (holds(session) ? FORWARD : denied)
+  return (asking) => (holds(asking) ? FORWARD : denied)
 }
 
 /** Too many groups to list: the token says where to ask for them instead (OIDC Core §5.6.2, Entra "groups overage"). Unknown is not none. */
 const unlessOverage = (claim: string, rule: Rule): Rule => {
   if (claim !== 'groups') return rule
   const overage: Decision = { effect: 'refuse', code: 'policy.groups-overage', rule: 'group' }
-  return (session) => (isOverage(session.grant.claims) ? overage : rule(session))
+  return (asking) => (isOverage(asking.grant.claims) ? overage : rule(asking))
 }
 const isOverage = (claims: Claims): boolean => {
   const has = own(claims, 'hasgroups')
@@ -74,10 +83,10 @@ const isOverage = (claims: Claims): boolean => {
 
 const anyOf = (rules: readonly Rule[]): Rule => {
   const denied: Decision = { effect: 'refuse', code: 'policy.denied', rule: 'any-of' }
-  return (session) => {
+  return (asking) => {
     let refusal = denied
     for (const rule of rules) {
-      const decision = rule(session)
+      const decision = rule(asking)
       if (decision.effect === 'forward') return decision
       // The unreadable rule might have let them in: that is what the operator has to hear.
       if (decision.code === 'policy.groups-overage') refusal = decision
@@ -88,10 +97,10 @@ const anyOf = (rules: readonly Rule[]): Rule => {
 
 const allOf = (rules: readonly Rule[]): Rule => {
   const empty: Decision = { effect: 'refuse', code: 'policy.denied', rule: 'all-of' }
-  return (session) => {
+  return (asking) => {
     let refusal = rules.length === 0 ? empty : FORWARD
     for (const rule of rules) {
-      const decision = rule(session)
+      const decision = rule(asking)
       if (decision.effect === 'forward') continue
       if (decision.code === 'policy.denied') return decision // certain, whatever the unreadable groups are
       refusal = decision

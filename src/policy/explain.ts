@@ -12,7 +12,7 @@ export interface RuleWords {
 }
 
 export const RULE_WORDS = {
-  'signed-in': { setting: 'signed_in', holds: 'always, for a session', reads: 'nothing' },
+  'signed-in': { setting: 'signed_in', holds: 'always, for a user', reads: 'nothing' },
   role: {
     setting: 'roles',
     holds: 'one of the listed roles is among the user’s',
@@ -30,6 +30,11 @@ export const RULE_WORDS = {
     reads: 'the ID token',
   },
   tenant: { setting: 'tenant', holds: 'the user belongs to one of the listed tenants', reads: 'the verified `tid` of the sign-in' },
+  client: {
+    setting: 'clients',
+    holds: 'the caller’s access token was issued to one of the listed applications; never for a session',
+    reads: 'the caller’s access token: `client_id`, `azp`, `appid` or `cid`',
+  },
   'any-of': { setting: 'any_of', holds: 'at least one of the rules inside holds', reads: 'what they read' },
   'all-of': { setting: 'all_of', holds: 'all of the rules inside hold', reads: 'what they read' },
 } as const satisfies Record<Allow['kind'], RuleWords>
@@ -38,8 +43,13 @@ export const RULE_WORDS = {
 export const allowText = (allow: Allow | undefined): string => {
   if (allow === undefined) return 'anyone, signed in or not'
   if (allow.kind === 'signed-in') return 'anyone signed in'
-  return `anyone signed in who ${clause(allow)}`
+  return `${whoIn(allow)} who ${clause(allow)}`
 }
+
+/** Applications are not signed in. */
+const whoIn = (allow: Allow): string => (namesClients(allow) ? 'any caller' : 'anyone signed in')
+const namesClients = (allow: Allow): boolean =>
+  allow.kind === 'client' || ((allow.kind === 'any-of' || allow.kind === 'all-of') && allow.rules.some(namesClients))
 
 const clause = (allow: Allow): string => {
   switch (allow.kind) {
@@ -53,6 +63,8 @@ const clause = (allow: Allow): string => {
       return `was granted ${oneOf('the scope', 'the scopes', allow.anyOf)}`
     case 'tenant':
       return `belongs to ${oneOf('the tenant', 'the tenants', allow.anyOf)}`
+    case 'client':
+      return `calls through ${oneOf('the application', 'the applications', allow.anyOf)}`
     case 'claim':
       return `has the claim ${word(allow.name)} equal to ${allow.anyOf.length === 1 ? '' : 'one of '}${allow.anyOf.map(value).join(', ')}`
     case 'any-of':
@@ -88,7 +100,7 @@ const value = (wanted: Json): string => JSON.stringify(wanted)
 /** The same as lines for a terminal: one per condition, two blanks deeper per nesting. */
 export const allowLines = (allow: Allow | undefined): readonly string[] => {
   if (allow === undefined || !isCompound(allow)) return [allowText(allow)]
-  return [`anyone signed in who fulfils ${heading(allow)}`, ...inner(allow, '  ')]
+  return [`${whoIn(allow)} who fulfils ${heading(allow)}`, ...inner(allow, '  ')]
 }
 
 const inner = (allow: Allow, indent: string): readonly string[] =>
@@ -111,6 +123,7 @@ export const allowRule = (allow: Allow): Json => {
     case 'group':
     case 'scope':
     case 'tenant':
+    case 'client':
       return { [setting]: allow.anyOf }
     case 'any-of':
     case 'all-of':
@@ -136,6 +149,8 @@ export const allowReads = (allow: Allow | undefined, sources: readonly RoleSourc
       return ['scopes granted at the sign-in']
     case 'tenant':
       return ['tenant of the sign-in']
+    case 'client':
+      return ['the caller’s access token']
     case 'any-of':
     case 'all-of':
       return [...new Set(allow.rules.flatMap((rule) => allowReads(rule, sources)))]
