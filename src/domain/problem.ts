@@ -114,6 +114,12 @@ export const PROBLEMS = {
     title: 'The sign-in service refused the sign-in.',
     fix: 'Start the sign-in again, perhaps with another account.',
   },
+  'login.tenant-refused': {
+    status: 403,
+    title: 'Your organisation may not sign in here.',
+    fix: 'Start the sign-in again with an account of another organisation.',
+    operator: 'The tenant of the account is not in provider.tenants: the audit event sign-in.failed of this request id names it.',
+  },
   'login.cancelled': { status: 403, title: 'The sign-in was cancelled.', fix: 'Start the sign-in again.' },
   'login.subject-changed': {
     status: 403,
@@ -174,6 +180,12 @@ export const PROBLEMS = {
     fix: 'Ask the operator.',
     operator:
       'The token is an application’s where the route calls as a user, or the other way round: check principal and grant of the route, and how the provider registers client and API.',
+  },
+  'token.key-absent': {
+    status: 502,
+    title: 'The gateway has no key for this API.',
+    fix: 'Ask the operator.',
+    operator: 'token.key_file of this route is absent, empty or not readable.',
   },
   'token.invalid': {
     status: 502,

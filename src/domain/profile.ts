@@ -40,8 +40,8 @@ export interface ProviderProfile {
   readonly logout: LogoutFacts
   readonly claims: ClaimFacts
   readonly accessToken: AccessTokenFacts
-  /** Over the table that all providers share (provider/token-outcome.ts), the first that fits. */
   readonly callers: CallerFacts
+  /** Over the table that all providers share (provider/token-outcome.ts), the first that fits. */
   readonly errors: readonly ErrorRule[]
 }
 
@@ -94,6 +94,8 @@ export interface LoginFacts {
   readonly refreshScope: 'narrow' | 'none'
   /** The answer says which scopes were granted, and people may take single ones away: an ask whose scopes are not among them is not served. */
   readonly grantsSingleScopes: boolean
+  /** How the description of an `access_denied` begins that nobody but the provider decided: the user did not cancel. */
+  readonly refusals: readonly string[]
   /** What a scope is called in the answer, where that differs. */
   readonly scopeNames: Readonly<Record<string, string>>
 }
@@ -138,6 +140,19 @@ export interface AccessTokenFacts {
   readonly userClaim: string | undefined
 }
 
+/** How access tokens that others bring tell what they are and whom they stand for (RFC 9068 §2.2). */
+export interface CallerFacts {
+  /** They say `typ: at+jwt`; otherwise `JWT` and no type at all are taken as well. */
+  readonly typed: boolean
+  /** Claims that only tokens of users have. */
+  readonly userClaims: readonly string[]
+  /**
+   * What shows an application by itself where `sub` is not its client id: all of one entry. `{client}` stands for its client id, `{sub}` for the subject,
+   * `*` for any text. Never a name that people may choose.
+   */
+  readonly application: readonly Readonly<Record<string, string>>[]
+}
+
 /** All that is given must fit. */
 export interface ErrorRule {
   readonly error?: string
@@ -154,16 +169,3 @@ export interface ErrorRule {
 
 /** `grant`: what RFC 6749 §5.2 means by `invalid_grant`. `later`: a refusal to work now. */
 export type ErrorMeaning = Exclude<Refusal, 'grant-rejected'> | 'grant' | 'later'
-/** How access tokens that others bring tell what they are and whom they stand for (RFC 9068 §2.2). */
-export interface CallerFacts {
-  /** They say `typ: at+jwt`; otherwise `JWT` and no type at all are taken as well. */
-  readonly typed: boolean
-  /** Claims that only tokens of users have. */
-  readonly userClaims: readonly string[]
-  /**
-   * What shows an application by itself where `sub` is not its client id: all of one entry. `{client}` stands for its client id, `{sub}` for the subject,
-   * `*` for any text. Never a name that people may choose.
-   */
-  readonly application: readonly Readonly<Record<string, string>>[]
-}
-

@@ -134,8 +134,10 @@ export interface Provider {
     token: Secret<'access-token'>,
     rules: { readonly audiences: readonly string[]; readonly requireType: boolean },
   ): Promise<BearerRead>
-  /** As sessions of today are indexed by; undefined while discovery is away and nothing is held. */
+  /** As sessions of today are indexed by; undefined while discovery is away and nothing is held, and where there are several. */
   issuer(): Promise<string | undefined>
+  /** All that sessions of today are indexed by: one per tenant where the provider has several. undefined: they cannot be named now. */
+  issuers(): Promise<readonly string[] | undefined>
   /** Who may frame the front-channel logout endpoint: origins of the provider's own pages, as far as known now. No I/O. */
   logoutOrigins(): readonly string[]
   /** The longest a token request may take, for the spending mark. */

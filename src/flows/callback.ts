@@ -141,6 +141,10 @@ export const callback = async (deps: CallbackDeps, request: CallbackRequest): Pr
     case 'invalid':
       failed('login.response-invalid', redeemed.check)
       return problem('login.response-invalid')
+    case 'tenant-refused':
+      deps.audit.record({ ...who, tenant: redeemed.tenant, event: 'sign-in.failed', code: 'login.tenant-refused', check: 'tenant' })
+      deps.metrics.count('sallyport_login_attempts_total', { outcome: 'login.tenant-refused' })
+      return problem('login.tenant-refused')
     case 'credential-rejected':
       failed('token.credential-rejected', undefined, redeemed.providerCode)
       return problem('token.credential-rejected')

@@ -9,7 +9,7 @@ import type { Query } from './query.ts'
 import type { Visitor } from './visitor.ts'
 
 export interface FrontchannelLogoutDeps extends EndSessionsOfDeps {
-  readonly provider: Pick<Provider, 'name' | 'profile' | 'issuer'>
+  readonly provider: Pick<Provider, 'name' | 'profile' | 'issuers'>
   readonly audit: AuditSink
   readonly metrics: Metrics
   readonly clock: Pick<Clock, 'now'>
@@ -48,29 +48,44 @@ export const frontchannelLogout = async (deps: FrontchannelLogoutDeps, query: Qu
   const [iss, sid] = [query.get('iss'), query.get('sid')]
   if (sid === undefined || sid === '' || sid.length > SESSION_CHARS_MAX) return refuse('provider-session')
   if (iss === undefined && !deps.provider.profile.logout.frontchannelWithoutIssuer) return refuse('issuer')
-  const issuer = await deps.provider.issuer()
-  if (issuer === undefined) {
+  const issuers = await deps.provider.issuers()
+  if (issuers === undefined) {
     count('unavailable')
     return { kind: 'unavailable', code: 'provider.unavailable' }
   }
-  if (iss !== undefined && iss !== issuer) return refuse('issuer')
+  if (iss !== undefined && !issuers.includes(iss)) return refuse('issuer')
 
   // 2. Anybody can invent names, and each would leave a tombstone for 15 minutes. Some may: one of them can be of a login that is under way.
-  const whose: SessionsOf = { kind: 'provider-session', issuer, providerSessionId: sid }
-  const there = await deps.store.refsOf(whose)
-  if (there === 'unavailable') return storeAway()
+  // Of several tenants it may be any: names of sessions are not guessed, so that at most one of them has it.
+  const named: readonly SessionsOf[] = (iss === undefined ? issuers : [iss]).map((issuer) => ({
+    kind: 'provider-session',
+    issuer,
+    providerSessionId: sid,
+  }))
+  const held: SessionsOf[] = []
+  for (const whose of named) {
+    const there = await deps.store.refsOf(whose)
+    if (there === 'unavailable') return storeAway()
+    if (there.length > 0) held.push(whose)
+  }
   const now = deps.clock.now()
-  if (there.length === 0 && !deps.unknown.allows(now)) {
+  if (held.length === 0 && !deps.unknown.allows(now)) {
     count('refused')
     return { kind: 'done', refs: [] }
   }
 
   // 3. End.
-  const ended = await endSessionsOf(deps, whose, { at: now, reason: 'front-channel', who })
-  if (ended.kind === 'unavailable') return storeAway()
-  if (ended.count > 0) deps.audit.record({ ...who, event: 'frontchannel-logout.received', ended: ended.count })
+  const refs: SessionRef[] = []
+  let ends = 0
+  for (const whose of held.length > 0 ? held : named) {
+    const ended = await endSessionsOf(deps, whose, { at: now, reason: 'front-channel', who })
+    if (ended.kind === 'unavailable') return storeAway()
+    refs.push(...ended.refs)
+    ends += ended.count
+  }
+  if (ends > 0) deps.audit.record({ ...who, event: 'frontchannel-logout.received', ended: ends })
   count('ended')
-  return { kind: 'done', refs: ended.refs }
+  return { kind: 'done', refs }
 }
 
 export interface UnknownLimit {

@@ -2,7 +2,7 @@ import type { ProviderProfile } from '../domain/provider.ts'
 import type { Ask, Claims } from '../domain/token.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { decodeJwt, stringOf } from './json.ts'
-import { isGuid, traitsOf } from './profiles.ts'
+import { isGuid } from './tenants.ts'
 
 export type AccessTokenCheck = 'access-token-audience' | 'access-token-principal'
 
@@ -16,17 +16,22 @@ export const checkAccessToken = (
   want: { readonly principal: 'user' | 'app'; readonly clientId: string; readonly profile: ProviderProfile },
 ): AccessTokenCheck | undefined => {
   const payload = decodeJwt(token.reveal())?.payload
-  if (!payload) return undefined
+  // Where every token for an API can be read, one that cannot is for none: Auth0 passes over an audience it does not grant, and says nothing.
+  if (!payload)
+    return ask.audience !== undefined && want.profile.accessToken.alwaysReadable && !isEncrypted(token)
+      ? 'access-token-audience'
+      : undefined
   if (principalOf(payload, want.clientId, want.profile) === (want.principal === 'user' ? 'app' : 'user')) return 'access-token-principal'
   return ask.audience === undefined || isFor(payload, ask.audience, want.profile) ? undefined : 'access-token-audience'
 }
 
-/** undefined: it does not say. RFC 9068 §2.2: without a user, `sub` is the client; Entra says `idtyp`, and `scp` only where a user delegated. */
+/** undefined: it does not say. RFC 9068 §2.2: without a user, `sub` is the client; Entra says `idtyp`, and has a claim that only users' tokens have. */
 const principalOf = (payload: Claims, clientId: string, profile: ProviderProfile): 'user' | 'app' | undefined => {
   const type = stringOf(payload, 'idtyp')
   if (type === 'app' || type === 'user') return type
   if (stringOf(payload, 'sub') === clientId) return 'app'
-  return profile.name === 'entra' && stringOf(payload, 'scp') !== undefined ? 'user' : undefined
+  const { userClaim } = profile.accessToken
+  return userClaim !== undefined && stringOf(payload, userClaim) !== undefined ? 'user' : undefined
 }
 
 const isFor = (payload: Claims, audience: string, profile: ProviderProfile): boolean => {
@@ -36,8 +41,11 @@ const isFor = (payload: Claims, audience: string, profile: ProviderProfile): boo
   if (audiences.includes(audience)) return true
   // Asked by URI, answered by GUID, or the other way round: the same API under its other name, for all that can be seen here.
   return (
-    traitsOf(profile).audienceMayBeRenamed && audiences.some((item) => isGuid(item) !== isGuid(audience) || sameButSlash(item, audience))
+    profile.accessToken.audienceMayBeRenamed && audiences.some((item) => isGuid(item) !== isGuid(audience) || sameButSlash(item, audience))
   )
 }
 
 const sameButSlash = (a: string, b: string): boolean => a.replace(/\/$/, '') === b.replace(/\/$/, '')
+
+/** A compact JWE (RFC 7516 §7.1): what an API that has its tokens encrypted gets. */
+const isEncrypted = (token: Secret<'access-token'>): boolean => token.reveal().split('.').length === 5

@@ -58,7 +58,7 @@ const once = async (
   run: (configuration: Configuration) => Promise<unknown>,
 ): Promise<{ readonly call: Call; readonly isRejected: boolean }> => {
   const { clock, clientId, profile } = deps
-  const auth = clientAuthOf(credential, profile.assertion, metadata.tokenEndpoint)
+  const auth = clientAuthOf(credential, profile.assertion, metadata.assertionEndpoint ?? metadata.tokenEndpoint)
   const endpoints = credential.kind === 'tls' ? aliased(metadata) : metadata
   const call = await callProvider({ fetch: deps.fetchFor(credential), clock, clientId, clientAuth: auth }, endpoints, budgetMs, run)
   const verdict = verdictOf(call.exchange, profile, clock.now())

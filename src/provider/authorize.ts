@@ -10,6 +10,10 @@ import type { ScopeRules } from './scopes.ts'
 export interface ClientFacts {
   readonly clientId: string
   readonly profile: ProviderProfile
+  /** Who may sign in; in lower case. undefined: whoever the issuer admits. */
+  readonly tenants: readonly string[] | undefined
+  /** Where the client is registered; matters where the issuer is of several. */
+  readonly homeTenant: string | undefined
   readonly redirectUri: URL
   readonly postLogoutRedirectUri: URL
   readonly scopes: ScopeRules

@@ -7,6 +7,7 @@ import type { Instant } from '../kernel/time.ts'
 import { SKEW_SECONDS } from './id-token.ts'
 import { decodeJwt, stringOf } from './json.ts'
 import type { Room } from './room.ts'
+import { checkTenant, issuerOf } from './tenants.ts'
 
 /** Which check failed; a closed set for audit and logs, beside those of the signature (keys.ts). */
 export type BearerCheck =
@@ -152,8 +153,11 @@ export const readBearerToken = async (
   const { metadata } = found
   const now = room.clock.now()
   const { profile } = room.client
-  const failed = checkBearerToken(decoded.header, decoded.payload, { ...rules, issuer: metadata.issuer, facts: profile.callers, now })
+  const issuer = issuerOf(metadata.issuer, decoded.payload, profile)
+  const failed = checkBearerToken(decoded.header, decoded.payload, { ...rules, issuer, facts: profile.callers, now })
   if (failed) return invalid(failed)
+  const foreign = checkTenant(decoded.payload, issuer, room.client)
+  if (foreign) return invalid(foreign)
   const verified = await room.keys.verify(text, { jwksUri: metadata.jwksUri, algorithms: ALGORITHMS, purpose: 'bearer-token' })
   if (verified.kind === 'invalid') return invalid(verified.check === 'id-token' ? 'form' : verified.check)
   if (verified.kind === 'no-key') {
@@ -161,7 +165,7 @@ export const readBearerToken = async (
     if (verified.cause === 'key-unknown' && !verified.isLimited) return invalid('key-unknown')
     return { kind: 'unavailable', retryAfter: seconds(10), cause: verified.cause }
   }
-  return { kind: 'valid', caller: callerOf(verified.payload, token, metadata.issuer, profile, now) }
+  return { kind: 'valid', caller: callerOf(verified.payload, token, issuer, profile, now) }
 }
 
 const invalid = (check: string): BearerRead => ({ kind: 'invalid', check })

@@ -2,6 +2,7 @@ import type { ProviderProfile, RedeemChecks, Redeemed } from '../domain/provider
 import { Secret } from '../kernel/secret.ts'
 import { seconds } from '../kernel/time.ts'
 import type { Metadata } from './discovery.ts'
+import { isForm, issuerIn, tenantIn } from './tenants.ts'
 import { cleanCode } from './token-outcome.ts'
 
 /** RFC 6749 §3.1: a parameter that comes twice can mean two things, each to another reader. */
@@ -34,7 +35,7 @@ export const checkCallback = (query: URLSearchParams, checks: RedeemChecks): Red
 /** With the metadata at hand: RFC 9207 §2.4, then what the provider has to say. undefined: there is a code to redeem. */
 export const checkResponse = (query: URLSearchParams, metadata: Metadata, profile: ProviderProfile): Redeemed | undefined => {
   const iss = query.get('iss')
-  if (iss === null ? metadata.announcesIss : iss !== metadata.issuer) return invalid('iss')
+  if (iss === null ? metadata.announcesIss : !isOurs(iss, metadata.issuer)) return invalid('iss')
   const error = query.get('error')
   if (error === null) return undefined
   // RFC 6749 §4.1.2.1: what a 500 and a 503 would have said, could it come by redirect. The answer is used up; the next attempt may find it well.
@@ -44,8 +45,11 @@ export const checkResponse = (query: URLSearchParams, metadata: Metadata, profil
   return { kind: 'refused', cancelled, providerCode: cleanCode(error) }
 }
 
-/** Entra says `access_denied` of its own accord when the user is not assigned to the application. */
+/** Where the issuer is a form, whose tenant it is filled with is checked with the ID token. */
+const isOurs = (iss: string, issuer: string): boolean => iss === (isForm(issuer) ? issuerIn(issuer, tenantIn(iss) ?? '') : issuer)
+
+/** `access_denied` of the provider's own accord, for instance when the user is not assigned to the application. */
 const isUnassigned = (query: URLSearchParams, profile: ProviderProfile): boolean =>
-  profile.name === 'entra' && (query.get('error_description') ?? '').startsWith('AADSTS50105')
+  profile.login.refusals.some((start) => (query.get('error_description') ?? '').startsWith(start))
 
 export const invalid = (check: string): Extract<Redeemed, { kind: 'invalid' }> => ({ kind: 'invalid', check })

@@ -5,8 +5,8 @@ import type { Ask, TokenAnswer } from '../domain/token.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { minutes } from '../kernel/time.ts'
 import { after, toNumericDate } from '../kernel/time.ts'
-import { applicationScopes } from './scopes.ts'
 import { exchangeParameters, onBehalfOfParameters } from './ask-parameters.ts'
+import { decodeJwt, stringOf } from './json.ts'
 import type { Room } from './room.ts'
 import { answerWithoutGrant, prepare } from './token-endpoint.ts'
 
@@ -41,7 +41,8 @@ export const exchange = async (
 
 /** RFC 7523 §2.1 with Entra's `requested_token_use`; providers.md §1.6. */
 export const onBehalfOf = async (room: Room, assertion: Secret<'access-token'>, ask: Ask): Promise<TokenAnswer> => {
-  const ready = await prepare(room)
+  // In the tenant of the user, where the provider has several; verified by whoever let the assertion in.
+  const ready = await prepare(room, tenantOf(assertion, room))
   if (ready.kind === 'unavailable') return ready
   const now = room.clock.now()
   const parameters = onBehalfOfParameters(ask, room.client.profile)
@@ -51,6 +52,12 @@ export const onBehalfOf = async (room: Room, assertion: Secret<'access-token'>, 
     genericGrantRequest(configuration, JWT_BEARER, parameters),
   )
   return answerWithoutGrant(room, call, ask, { now, principal: 'user', spent: 'assertion' })
+}
+
+const tenantOf = (assertion: Secret<'access-token'>, { client }: Room): string | undefined => {
+  const name = client.profile.claims.tenant
+  const payload = decodeJwt(assertion.reveal())?.payload
+  return name === undefined || !payload ? undefined : stringOf(payload, name)
 }
 
 /** Google takes at most an hour; ours is used at once. */
@@ -64,7 +71,7 @@ export const serviceAccount = async (room: Room, key: ServiceAccountKey, subject
   const ready = await prepare(room)
   if (ready.kind === 'unavailable') return ready
   const now = room.clock.now()
-  const assertion = await new SignJWT({ scope: applicationScopes(ask, room.client.profile).join(' ') })
+  const assertion = await new SignJWT({ scope: ask.scopes.join(' ') })
     .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: key.keyId })
     .setIssuer(key.email)
     .setSubject(subject)
@@ -81,5 +88,5 @@ export const serviceAccount = async (room: Room, key: ServiceAccountKey, subject
       redirect: 'manual',
     })
   })
-  return answerWithoutGrant(room, call, ask, { now, principal: 'user', spent: 'nothing' })
+  return answerWithoutGrant(room, call, ask, { now, principal: 'elsewhere', spent: 'nothing' })
 }

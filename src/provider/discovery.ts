@@ -3,26 +3,30 @@ import type { Log } from '../kernel/ports.ts'
 import { SingleFlight } from '../kernel/single-flight.ts'
 import { after, between, instant, millis, minutes, seconds } from '../kernel/time.ts'
 import type { Clock, Instant, Millis } from '../kernel/time.ts'
+import type { IssuerFacts, ProviderProfile } from '../domain/profile.ts'
 import type { Claims } from '../domain/token.ts'
 import { endpointUrl } from './endpoint-url.ts'
 import type { BoundedFetch } from './fetch.ts'
 import { isJsonType, parseObject, stringOf } from './json.ts'
-import { isIssuerOf } from './profiles.ts'
+import { isIssuerOf } from './tenants.ts'
 
 /** The part of the provider's metadata that is used, checked (OpenID Connect Discovery 1.0 §3). */
 export interface Metadata {
+  /** Of tokens from here; a form with `{tenantid}` in it where they are of several tenants. */
   readonly issuer: string
   readonly authorizationEndpoint: URL
   readonly tokenEndpoint: URL
+  /** What a client assertion is addressed to, where that is not the endpoint it is sent to. */
+  readonly assertionEndpoint?: URL
   readonly jwksUri: URL
   readonly revocationEndpoint: URL | undefined
   readonly endSessionEndpoint: URL | undefined
   /** RFC 9126 §5. */
   readonly parEndpoint: URL | undefined
-  /** `require_pushed_authorization_requests`: the provider takes no other. */
-  readonly requiresPar: boolean
   /** RFC 8705 §5, `mtls_endpoint_aliases`: the same endpoints where client certificates are asked for. */
   readonly mtls: { readonly [name in 'tokenEndpoint' | 'revocationEndpoint' | 'parEndpoint']: URL | undefined }
+  /** `require_pushed_authorization_requests`: the provider takes no other. */
+  readonly requiresPar: boolean
   readonly idTokenAlgorithms: readonly string[]
   /** RFC 9207 §3: then a callback without `iss` is refused. */
   readonly announcesIss: boolean
@@ -43,7 +47,9 @@ export interface Discovery {
 
 export interface DiscoveryDeps {
   readonly name: string
+  /** With a tenant, or a word for several, in its place where the profile's issuers have one. */
   readonly issuer: string
+  readonly profile: Pick<ProviderProfile, 'issuer'>
   readonly insecureAllowHttp: boolean
   readonly timeoutMs: Millis
   readonly fetch: BoundedFetch
@@ -122,23 +128,23 @@ const readMetadata = async (deps: DiscoveryDeps): Promise<Read> => {
   if (answer.status !== 200) return failed(`http-${answer.status}`)
   const document = isJsonType(answer.contentType) ? parseObject(answer.body) : undefined
   if (!document) return failed('metadata-malformed')
-  return parseMetadata(document, deps.issuer, issuer.protocol === 'http:')
+  return parseMetadata(document, deps.issuer, issuer.protocol === 'http:', deps.profile.issuer)
 }
 
 /** Everything that is used later is checked here, once. */
-export const parseMetadata = (document: Claims, issuer: string, allowLoopbackHttp: boolean): Read => {
+export const parseMetadata = (document: Claims, issuer: string, allowLoopbackHttp: boolean, facts: IssuerFacts): Read => {
   const announced = stringOf(document, 'issuer')
-  if (!isIssuerOf(issuer, announced)) return failed('issuer-mismatch')
+  if (!isIssuerOf(issuer, announced, facts)) return failed('issuer-mismatch')
   const endpoint = (name: string): URL | undefined => endpointUrl(document[name], allowLoopbackHttp)
-  const authorizationEndpoint = endpoint('authorization_endpoint')
-  const tokenEndpoint = endpoint('token_endpoint')
-  const jwksUri = endpoint('jwks_uri')
-  if (!authorizationEndpoint || !tokenEndpoint || !jwksUri) return failed('endpoint-invalid')
   const aliases = document['mtls_endpoint_aliases']
   const alias = (name: string): URL | undefined =>
     typeof aliases === 'object' && aliases !== null && !Array.isArray(aliases)
       ? endpointUrl((aliases as Claims)[name], allowLoopbackHttp)
       : undefined
+  const authorizationEndpoint = endpoint('authorization_endpoint')
+  const tokenEndpoint = endpoint('token_endpoint')
+  const jwksUri = endpoint('jwks_uri')
+  if (!authorizationEndpoint || !tokenEndpoint || !jwksUri) return failed('endpoint-invalid')
   return {
     kind: 'found',
     announcesS256: strings(document['code_challenge_methods_supported']).includes('S256'),
@@ -150,15 +156,15 @@ export const parseMetadata = (document: Claims, issuer: string, allowLoopbackHtt
       revocationEndpoint: endpoint('revocation_endpoint'),
       endSessionEndpoint: endpoint('end_session_endpoint'),
       parEndpoint: endpoint('pushed_authorization_request_endpoint'),
-      requiresPar: document['require_pushed_authorization_requests'] === true,
-      idTokenAlgorithms: algorithms(document['id_token_signing_alg_values_supported']),
-      announcesIss: document['authorization_response_iss_parameter_supported'] === true,
-    },
       mtls: {
         tokenEndpoint: alias('token_endpoint'),
         revocationEndpoint: alias('revocation_endpoint'),
         parEndpoint: alias('pushed_authorization_request_endpoint'),
       },
+      requiresPar: document['require_pushed_authorization_requests'] === true,
+      idTokenAlgorithms: algorithms(document['id_token_signing_alg_values_supported']),
+      announcesIss: document['authorization_response_iss_parameter_supported'] === true,
+    },
   }
 }
 

@@ -8,6 +8,7 @@ import { after, between, instant, minutes, seconds } from '../kernel/time.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
 import type { BoundedFetch } from './fetch.ts'
 import { decodeJwt, isJsonType, isObject, parseObject, stringOf } from './json.ts'
+import { isForm, issuerIn, tenantIn } from './tenants.ts'
 
 export type Verified =
   | { readonly kind: 'verified'; readonly payload: Claims; readonly algorithm: string }
@@ -55,7 +56,7 @@ const TOKEN_CHARS_MAX = 64 * 1024
  */
 export const createKeys = (deps: KeysDeps): Keys => {
   const flight = new SingleFlight<string | undefined>()
-  let held: readonly JWK[] | undefined
+  let held: readonly HeldKey[] | undefined
   let fetchedAt = instant(0)
   let failures = 0
   let retryAt = instant(0)
@@ -121,13 +122,20 @@ export const createKeys = (deps: KeysDeps): Keys => {
       }
       if (candidates.length === 0) return { kind: 'no-key', cause: 'key-unknown', isLimited: false }
       for (const key of candidates)
-        if (await isSignedBy(token, key, algorithm)) return { kind: 'verified', payload: decoded.payload, algorithm }
+        if (isOfIssuer(key, decoded.payload) && (await isSignedBy(token, key.jwk, algorithm)))
+          return { kind: 'verified', payload: decoded.payload, algorithm }
       return { kind: 'invalid', check: 'signature' }
     },
   }
 }
 
-const readKeys = async (deps: KeysDeps, url: URL): Promise<readonly JWK[] | string> => {
+/** The issuer that a key says it is for must be the token's own, where a form of it is filled with the token's tenant. Read before the signature, by a key that is then asked. */
+const isOfIssuer = (key: HeldKey, payload: Claims): boolean =>
+  key.issuer === undefined ||
+  payload['iss'] === key.issuer ||
+  (isForm(key.issuer) && payload['iss'] === issuerIn(key.issuer, tenantIn(stringOf(payload, 'iss') ?? '') ?? ''))
+
+const readKeys = async (deps: KeysDeps, url: URL): Promise<readonly HeldKey[] | string> => {
   const accept = 'application/json, application/jwk-set+json'
   const answer = await deps.fetch({ url, method: 'GET', headers: { accept }, timeoutMs: deps.timeoutMs })
   if (answer.kind === 'failed') return answer.cause
@@ -138,8 +146,16 @@ const readKeys = async (deps: KeysDeps, url: URL): Promise<readonly JWK[] | stri
 
 const PUBLIC = ['kty', 'crv', 'x', 'y', 'n', 'e', 'kid', 'alg', 'use'] as const
 /** Only what verifies: a key set with private members, a `k` or a chain does not change what is checked. */
-const publicPart = (key: Claims): JWK =>
-  Object.fromEntries(PUBLIC.flatMap((name) => (typeof key[name] === 'string' ? [[name, key[name]]] : [])))
+const publicPart = (key: Claims): HeldKey => ({
+  jwk: Object.fromEntries(PUBLIC.flatMap((name) => (typeof key[name] === 'string' ? [[name, key[name]]] : []))),
+  issuer: stringOf(key, 'issuer'),
+})
+
+interface HeldKey {
+  readonly jwk: JWK
+  /** Beside the JWK, where a set is of several issuers. */
+  readonly issuer: string | undefined
+}
 
 const KINDS: Readonly<Record<string, { readonly kty: string; readonly crv?: string }>> = {
   RS256: { kty: 'RSA' },
@@ -150,12 +166,12 @@ const KINDS: Readonly<Record<string, { readonly kty: string; readonly crv?: stri
 }
 
 /** Without `kid` every key of the right kind is a candidate, as RFC 7515 §4.1.4 leaves it optional. */
-const choose = (keys: readonly JWK[], algorithm: string, kid: string | undefined): readonly JWK[] => {
+const choose = (keys: readonly HeldKey[], algorithm: string, kid: string | undefined): readonly HeldKey[] => {
   const kind = KINDS[algorithm]
   if (!kind) return []
   return keys
-    .filter((key) => key.kty === kind.kty && (kind.crv === undefined || key.crv === kind.crv))
-    .filter((key) => (kid === undefined || key.kid === kid) && (key.use ?? 'sig') === 'sig' && (key.alg ?? algorithm) === algorithm)
+    .filter(({ jwk }) => jwk.kty === kind.kty && (kind.crv === undefined || jwk.crv === kind.crv))
+    .filter(({ jwk }) => (kid === undefined || jwk.kid === kid) && (jwk.use ?? 'sig') === 'sig' && (jwk.alg ?? algorithm) === algorithm)
     .slice(0, CANDIDATES_MAX)
 }
 

@@ -6,6 +6,7 @@ import type { Instant } from '../kernel/time.ts'
 import { SKEW_SECONDS } from './id-token.ts'
 import { decodeJwt, isObject, stringOf } from './json.ts'
 import type { Room } from './room.ts'
+import { issuerOf } from './tenants.ts'
 
 /** Which check failed; a closed set for audit and logs, beside those of the signature (keys.ts). */
 type LogoutTokenCheck =
@@ -101,12 +102,13 @@ export const readLogoutToken = async (room: Room, token: Secret<'logout-token'>,
     return { kind: 'unavailable', retryAfter: seconds(10), cause: verified.cause }
   }
   const claims = verified.payload
-  const rules = { issuer: metadata.issuer, clientId: room.client.clientId, now: room.clock.now(), requireType }
+  const issuer = issuerOf(metadata.issuer, claims, room.client.profile)
+  const rules = { issuer, clientId: room.client.clientId, now: room.clock.now(), requireType }
   const failed = checkLogoutToken(decodeJwt(text)?.header ?? {}, claims, rules)
   if (failed) return { kind: 'invalid', check: failed }
   return {
     kind: 'valid',
-    issuer: metadata.issuer,
+    issuer,
     subject: stringOf(claims, 'sub'),
     providerSessionId: stringOf(claims, 'sid'),
     tokenId: stringOf(claims, 'jti') ?? '',

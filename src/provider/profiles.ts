@@ -27,19 +27,3 @@ export const traitsOf = ({ assertion, scopesCarryAudience, accessToken }: Provid
   scopesCarryAudience,
   audienceMayBeRenamed: accessToken.audienceMayBeRenamed,
 })
-
-const GUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
-export const isGuid = (value: string): boolean => GUID.test(value)
-
-const DOMAIN = /^[a-z0-9-]+(?:\.[a-z0-9-]+)+$/i
-const ENTRA_ISSUER = /^https:\/\/login\.microsoftonline\.com\/([^/]+)\/v2\.0$/
-
-/**
- * RFC 8414 §3.3: byte for byte, or somebody else's endpoints would be used under this name. The one exception: Entra, asked by a tenant's domain, names
- * the tenant by its GUID; host and form are still fixed, and the GUID is what sessions and ID tokens are held to from then on.
- */
-export const isIssuerOf = (configured: string, announced: string | undefined): announced is string => {
-  if (announced === configured) return true
-  const domain = ENTRA_ISSUER.exec(configured)?.[1] ?? ''
-  return DOMAIN.test(domain) && isGuid(ENTRA_ISSUER.exec(announced ?? '')?.[1] ?? '')
-}

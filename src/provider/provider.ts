@@ -26,6 +26,7 @@ import { authorize } from './par.ts'
 import type { ParMode } from './par.ts'
 import { redeem } from './redeem.ts'
 import type { Room } from './room.ts'
+import { isForm, issuerIn } from './tenants.ts'
 import { application, refresh } from './token-endpoint.ts'
 import { denialOf } from './token-outcome.ts'
 
@@ -99,6 +100,7 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
       clientId,
       profile,
       tenants: deps.tenants?.map((tenant) => tenant.toLowerCase()),
+      homeTenant: deps.homeTenant,
       redirectUri: new URL(deps.redirectUri),
       postLogoutRedirectUri: new URL(deps.postLogoutRedirectUri),
       scopes: { profile, loginScopes: deps.scopes, userAsks: deps.userAsks },
@@ -145,9 +147,10 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
     readLogoutToken: (token, { requireType }) => readLogoutToken(room, token, requireType),
     readBearerToken: (token, rules) => readBearerToken(room, token, rules),
     issuer: async () => {
-      const found = await room.discovery.get()
-      return found.kind === 'found' ? found.metadata.issuer : undefined
+      const [issuer, ...others] = (await issuers(room)) ?? []
+      return others.length === 0 ? issuer : undefined
     },
+    issuers: () => issuers(room),
     logoutOrigins: () => logoutOrigins(deps.issuer, room.discovery.held()?.endSessionEndpoint),
     probe: (credential, kind) => probeCredential({ room, attempt: attemptDeps, kind: kind ?? profile.credential.probe }, credential),
     close: async () => {
@@ -161,6 +164,14 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
 const logoutOrigins = (issuer: string, endSessionEndpoint: URL | undefined): readonly string[] => [
   ...new Set([new URL(issuer).origin, ...(endSessionEndpoint ? [endSessionEndpoint.origin] : [])]),
 ]
+
+/** Of several tenants each has its own, and the list says which; without a list there are too many to name. */
+const issuers = async ({ client, discovery }: Room): Promise<readonly string[] | undefined> => {
+  const found = await discovery.get()
+  if (found.kind === 'unavailable') return undefined
+  const { issuer } = found.metadata
+  return isForm(issuer) ? client.tenants?.map((tenant) => issuerIn(issuer, tenant)) : [issuer]
+}
 
 /** RFC 7009 §2. */
 const revoke = async (room: Room, token: Secret<'refresh-token'>): Promise<'revoked' | 'unsupported' | 'unavailable'> => {

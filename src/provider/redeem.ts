@@ -11,9 +11,9 @@ import { checkCallback, checkResponse, invalid } from './callback.ts'
 import type { Metadata } from './discovery.ts'
 import { checkIdToken, lastingClaims } from './id-token.ts'
 import { stringOf } from './json.ts'
-import { isGuid } from './profiles.ts'
 import type { Room } from './room.ts'
 import { grantedScopes } from './scopes.ts'
+import { addressedIn, checkTenant, isForm, issuerOf } from './tenants.ts'
 import { denialOf } from './token-outcome.ts'
 import { accessTokenOf, parseTokenResponse } from './token-response.ts'
 import type { TokenSet } from './token-response.ts'
@@ -34,16 +34,19 @@ export const redeem = async (room: Room, query: URLSearchParams, checks: RedeemC
 
   // 3. redeem
   const now = room.clock.now()
-  const call = await room.call('authorization_code', metadata, room.timeoutMs, (configuration) =>
+  const sent = addressedIn(metadata, room.client.profile, room.client.homeTenant)
+  const call = await room.call('authorization_code', sent, room.timeoutMs, (configuration) =>
     authorizationCodeGrant(
       configuration,
-      callbackUrl(room.client.redirectUri, query),
+      callbackUrl(room.client.redirectUri, query, metadata.issuer),
       {
         expectedState: checks.state.reveal(),
-        expectedNonce: checks.nonce.reveal(),
         pkceCodeVerifier: checks.verifier.reveal(),
-        idTokenExpected: true,
-        ...(checks.maxAgeSeconds !== undefined && { maxAge: checks.maxAgeSeconds }),
+        ...(!isForm(metadata.issuer) && {
+          idTokenExpected: true,
+          expectedNonce: checks.nonce.reveal(),
+          ...(checks.maxAgeSeconds !== undefined && { maxAge: checks.maxAgeSeconds }),
+        }),
       },
       codeParameters(ask, room.client.scopes),
     ),
@@ -55,16 +58,18 @@ export const redeem = async (room: Room, query: URLSearchParams, checks: RedeemC
   const judged =
     response.parsed.kind === 'bad'
       ? invalid(response.parsed.check)
-      : await judge(room, metadata, response.parsed.tokens, response.refreshToken, checks, ask, now)
+      : await judge(room, metadata, { tokens: response.parsed.tokens, refreshToken: response.refreshToken, query }, checks, ask, now)
   const verdict = judged.kind === 'signed-in' && !call.accepted ? invalid('response') : judged
   if (verdict.kind !== 'signed-in' && response.refreshToken) await room.revoke(response.refreshToken)
   return verdict
 }
 
 /** From configuration, never from the request's Host; openid-client takes the redirect URI from it. */
-const callbackUrl = (redirectUri: URL, query: URLSearchParams): URL => {
+const callbackUrl = (redirectUri: URL, query: URLSearchParams, issuer: string): URL => {
   const url = new URL(redirectUri)
   url.search = query.toString()
+  // Checked before, and not what the library would compare it with.
+  if (isForm(issuer)) url.searchParams.delete('iss')
   return url
 }
 
@@ -91,11 +96,17 @@ const deniedRedemption = (room: Room, exchange: Parameters<typeof denialOf>[0], 
   }
 }
 
+/** The parts of an answer, and the callback it belongs to. */
+interface Judged {
+  readonly tokens: TokenSet
+  readonly refreshToken: Secret<'refresh-token'> | undefined
+  readonly query: URLSearchParams
+}
+
 const judge = async (
   room: Room,
   metadata: Metadata,
-  tokens: TokenSet,
-  refreshToken: Secret<'refresh-token'> | undefined,
+  { tokens, refreshToken, query }: Judged,
   checks: RedeemChecks,
   ask: Ask | undefined,
   now: Instant,
@@ -113,8 +124,9 @@ const judge = async (
   }
   if (verified.kind === 'invalid') return invalid(verified.check)
   const { payload: claims, algorithm } = verified
+  const issuer = issuerOf(metadata.issuer, claims, room.client.profile)
   const failed = checkIdToken(claims, algorithm, {
-    issuer: metadata.issuer,
+    issuer,
     clientId: room.client.clientId,
     now: room.clock.now(),
     nonce: checks.nonce,
@@ -123,7 +135,9 @@ const judge = async (
     accessToken: tokens.token,
   })
   if (failed) return invalid(failed)
-  if (!isOfTenant(claims, metadata.issuer, room)) return invalid('tenant')
+  const foreign = checkTenant(claims, issuer, room.client)
+  if (foreign === 'tenant-refused') return { kind: 'tenant-refused', tenant: tenantOf(claims, room) }
+  if (foreign) return invalid(foreign)
   const unusable = ask && checkAccessToken(tokens.token, ask, { principal: 'user', ...room.client })
   if (unusable === 'access-token-principal') return invalid(unusable)
   if (unusable)
@@ -133,29 +147,40 @@ const judge = async (
     )
   if (!refreshToken) room.log.info({ provider: room.name }, 'login yielded no refresh token: offline_access may need consent')
   const scopes = grantedScopes(tokens.scopes, [...room.client.scopes.loginScopes, ...(ask?.scopes ?? [])], room.client.scopes.loginScopes)
-  return signedIn(room, { claims, tokens, refreshToken, scopes, access: ask && !unusable ? accessTokenOf(tokens, ask, now) : undefined })
+  return signedIn(room, {
+    claims,
+    query,
+    tokens,
+    refreshToken,
+    scopes,
+    access: ask && !unusable ? accessTokenOf(tokens, ask, now) : undefined,
+  })
 }
 
-/** Entra: the issuer names one tenant, and `tid` must be it. */
-const isOfTenant = (claims: Claims, issuer: string, room: Room): boolean => {
-  if (room.client.profile.name !== 'entra') return true
-  const tenant = issuer.split('/').find(isGuid)
-  return tenant === undefined || stringOf(claims, 'tid')?.toLowerCase() === tenant.toLowerCase()
+const tenantOf = (claims: Claims, { client }: Room): string | undefined => {
+  const name = client.profile.claims.tenant
+  return name === undefined ? undefined : stringOf(claims, name)
 }
+
+/** By the first name that there is. The parameter of the callback is not signed, but it came with this browser's `state`: who bends it bends their own. */
+const providerSessionOf = ({ client }: Room, claims: Claims, query: URLSearchParams): string | undefined =>
+  client.profile.claims.providerSession
+    .map((name) => (name === 'sid' ? stringOf(claims, name) : (query.get(name) ?? undefined)))
+    .find((sid) => sid !== undefined && sid.length > 0 && sid.length <= 255)
 
 const signedIn = (
   room: Room,
-  parts: Pick<SignedIn, 'claims' | 'refreshToken' | 'scopes' | 'access'> & { readonly tokens: TokenSet },
+  parts: Pick<SignedIn, 'claims' | 'refreshToken' | 'scopes' | 'access'> & Pick<Judged, 'tokens' | 'query'>,
 ): SignedIn => {
   const { claims, tokens, refreshToken, scopes, access } = parts
   const authTime = claims['auth_time']
-  const sid = stringOf(claims, 'sid')
+  const sid = providerSessionOf(room, claims, parts.query)
   return {
     kind: 'signed-in',
     issuer: stringOf(claims, 'iss') ?? '',
     subject: stringOf(claims, 'sub') ?? '',
-    tenant: stringOf(claims, 'tid'),
-    providerSessionId: sid !== undefined && sid.length > 0 && sid.length <= 255 ? sid : undefined,
+    tenant: tenantOf(claims, room),
+    providerSessionId: sid,
     authTime: typeof authTime === 'number' ? fromNumericDate(authTime) : undefined,
     issuedAt: fromNumericDate(Number(claims['iat'])),
     claims: lastingClaims(claims),

@@ -15,6 +15,7 @@ import { decodeJwt } from './json.ts'
 import type { Room } from './room.ts'
 import { denialOf } from './token-outcome.ts'
 import type { Spent } from './token-outcome.ts'
+import { checkTenant, issuerOf, metadataIn, tenantIn } from './tenants.ts'
 import { accessTokenOf, parseTokenResponse } from './token-response.ts'
 import type { TokenSet } from './token-response.ts'
 
@@ -23,7 +24,8 @@ type Unavailable = Extract<TokenAnswer, { kind: 'unavailable' }>
 
 /** RFC 6749 §6. What is known of the refresh token's fate afterwards is exact, because a second use of a spent one can end the session. */
 export const refresh = async (room: Room, refreshToken: Secret<'refresh-token'>, ask: Ask, known: KnownIdentity): Promise<TokenAnswer> => {
-  const ready = await prepare(room)
+  // Of several tenants, the one of the sign-in: a refresh must not leave it.
+  const ready = await prepare(room, tenantIn(known.issuer))
   if (ready.kind === 'unavailable') return ready
   const now = room.clock.now()
   const parameters = refreshParameters(ask, known.scopes ?? room.client.scopes.loginScopes, room.client.scopes)
@@ -80,7 +82,8 @@ export const answerWithoutGrant = (
   want: {
     /** When it was sent. */
     readonly now: Instant
-    readonly principal: 'user' | 'app'
+    /** `elsewhere`: another issuer's token, which ours says nothing about. */
+    readonly principal: 'user' | 'app' | 'elsewhere'
     readonly spent: Exclude<Spent, 'code' | 'refresh-token'>
     /** RFC 8693 §2.2.1: `issued_token_type` must be this very one. */
     readonly issuedTokenType?: string
@@ -92,7 +95,8 @@ export const answerWithoutGrant = (
   const violation = (check: string): Violation => ({ kind: 'violation', concerns: 'audience', check, refreshToken: undefined })
   if (parsed.kind === 'bad') return violation(parsed.check)
   if (want.issuedTokenType !== undefined && parsed.tokens.issuedTokenType !== want.issuedTokenType) return violation('issued-token-type')
-  const unusable = checkAccessToken(parsed.tokens.token, ask, { principal: want.principal, ...room.client })
+  const { principal } = want
+  const unusable = principal === 'elsewhere' ? undefined : checkAccessToken(parsed.tokens.token, ask, { principal, ...room.client })
   if (unusable) return violation(unusable)
   // Ours is the stricter reading; what only the library objects to is refused all the same.
   if (!call.accepted) return violation('response')
@@ -102,14 +106,17 @@ export const answerWithoutGrant = (
 
 type Ready = { readonly kind: 'ready'; readonly metadata: Metadata; readonly budgetMs: Millis } | Unavailable
 
-/** Discovery takes its time out of the request's: the spending mark names one timeout, and nothing may be sent after it. */
-export const prepare = async (room: Room): Promise<Ready> => {
+/**
+ * Discovery takes its time out of the request's: the spending mark names one timeout, and nothing may be sent after it.
+ * @param tenant whose endpoints, where the provider has several; unless given, that of the client itself
+ */
+export const prepare = async (room: Room, tenant: string | undefined = room.client.homeTenant): Promise<Ready> => {
   const startedAt = performance.now()
   const found = await room.discovery.get()
   if (found.kind === 'unavailable') return { ...found, sent: 'not-sent' }
   const budgetMs = millis(room.timeoutMs - (performance.now() - startedAt))
   if (budgetMs <= 0) return { kind: 'unavailable', sent: 'not-sent', retryAfter: seconds(1), cause: 'timeout' }
-  return { kind: 'ready', metadata: found.metadata, budgetMs }
+  return { kind: 'ready', metadata: metadataIn(found.metadata, room.client.profile, tenant), budgetMs }
 }
 
 const denied = (room: Room, exchange: Exchange, spent: Exclude<Spent, 'code'>, now: Instant): TokenAnswer => {
@@ -133,10 +140,13 @@ const judgeIdToken = async (room: Room, metadata: Metadata, tokens: TokenSet, kn
   const decoded = decodeJwt(text)
   if (!decoded) return { kind: 'violation', concerns: 'audience', check: 'id-token' }
   const algorithm = typeof decoded.header['alg'] === 'string' ? decoded.header['alg'] : undefined
-  const { issuer } = metadata
-  const { clientId } = room.client
+  const { clientId, profile } = room.client
+  const issuer = issuerOf(metadata.issuer, decoded.payload, profile)
   const failed = checkIdToken(decoded.payload, algorithm, { issuer, clientId, now: room.clock.now(), known, accessToken: tokens.token })
   if (failed) return { kind: 'violation', concerns: concernsIdentity(failed) ? 'session' : 'audience', check: failed }
+  // Also a tenant that was taken from the list since the sign-in.
+  const foreign = checkTenant(decoded.payload, issuer, room.client)
+  if (foreign) return { kind: 'violation', concerns: 'session', check: foreign }
 
   const verified = await room.keys.verify(text, { jwksUri: metadata.jwksUri, algorithms: metadata.idTokenAlgorithms, purpose: 'id-token' })
   switch (verified.kind) {

@@ -223,7 +223,7 @@ export const logoutNoticesContract = (name: string, makeWorld: () => Promise<Wor
         const provider = {
           name: 'default',
           profile: profileOf(profile),
-          issuer: async () => ISSUER,
+          issuers: async () => [ISSUER],
         }
         const { audit, metrics } = recorder
         const clock = { now }

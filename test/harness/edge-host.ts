@@ -300,6 +300,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     readLogoutToken: async () => ({ kind: 'unavailable', retryAfter: seconds(1), cause: 'unused' }),
     readBearerToken: async () => ({ kind: 'unavailable', retryAfter: seconds(1), cause: 'unused' }),
     issuer: async () => (broken.provider ? undefined : the.issuer),
+    issuers: async () => (broken.provider ? undefined : [the.issuer]),
     logoutOrigins: () => ['https://login.example.com'],
   }
   const token = { key: the.orders.key, token: Secret.of('access-token', secrets.access), issuedAt: clock.now(), scopes: [] }
@@ -401,7 +402,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     connections: open,
     isDraining: () => false,
     problem: proxiedProblem(context.problems),
-    onUpstreamUnauthorized: () => {},
+    onRejected: () => undefined,
   })
   endStreamsWithSessions(store, open, clock)
   const sources = options.roleSources ?? roleSources('generic', the.clientId)

@@ -196,6 +196,7 @@ export const createFakeProvider = (options: FakeProviderOptions): FakeProviderPo
     readLogoutToken: async () => ({ kind: 'unavailable', retryAfter: seconds(1), cause: 'unused' }),
     readBearerToken: async () => ({ kind: 'unavailable', retryAfter: seconds(1), cause: 'unused' }),
     issuer: async () => undefined,
+    issuers: async () => undefined,
     logoutOrigins: () => [],
     grant: (subject) => {
       const current = newRefreshToken()

@@ -47,12 +47,12 @@ export const entra: ProviderProfile = {
   },
   // Asked by URI it answers with a GUID, or the other way round; `scp` stands only where a user delegated.
   accessToken: { audienceMayBeRenamed: true, alwaysReadable: false, userClaim: 'scp' },
+  // Of service principals alone `oid` and `sub` are the same; `idtyp`, which would say it, is optional.
+  callers: { typed: false, userClaims: ['scp'], application: [{ oid: '{sub}' }] },
   // By `error`, `suberror` and `claims`; of the numbers, which may change, only those without which the rest misleads.
   errors: [
     // Loop detection: a throttle in the clothes of `invalid_grant`.
     { numbers: [50196], means: 'later' },
-  // Of service principals alone `oid` and `sub` are the same; `idtyp`, which would say it, is optional.
-  callers: { typed: false, userClaims: ['scp'], application: [{ oid: '{sub}' }] },
     // Federated credentials, also while a new one is not everywhere yet; the `error` varies.
     { numbers: [70021, 700211, 700212, 700213, 7002138], means: 'credential-rejected' },
     { error: 'invalid_grant', suberrors: ['consent_required'], means: 'consent-required' },

@@ -20,6 +20,7 @@ export const google: ProviderProfile = {
     refreshScope: 'none',
     // People may untick single scopes on the consent page.
     grantsSingleScopes: true,
+    refusals: [],
     scopeNames: {
       email: 'https://www.googleapis.com/auth/userinfo.email',
       profile: 'https://www.googleapis.com/auth/userinfo.profile',

@@ -4,7 +4,8 @@ import { createAgent } from '../../../src/provider/agent.ts'
 import { createDiscovery, parseMetadata } from '../../../src/provider/discovery.ts'
 import type { Discovery } from '../../../src/provider/discovery.ts'
 import { createFetch } from '../../../src/provider/fetch.ts'
-import { isIssuerOf } from '../../../src/provider/profiles.ts'
+import { profileOf } from '../../../src/provider/profiles.ts'
+import { isIssuerOf } from '../../../src/provider/tenants.ts'
 import { startHostileProvider } from '../../harness/hostile-provider.ts'
 import type { Answer, HostileProvider } from '../../harness/hostile-provider.ts'
 import { movableClock, recordingLog } from '../../harness/provider-room.ts'
@@ -24,6 +25,7 @@ beforeEach(async () => {
   discovery = createDiscovery({
     name: 'default',
     issuer: hostile.issuer,
+    profile: profileOf('generic'),
     insecureAllowHttp: true,
     timeoutMs: millis(2000),
     fetch: createFetch(agent),
@@ -126,6 +128,7 @@ it('an issuer with a path and one with a terminating slash are asked at their we
     const at = createDiscovery({
       name: 'default',
       issuer: `${hostile.issuer}${suffix}`,
+      profile: profileOf('generic'),
       insecureAllowHttp: true,
       timeoutMs: millis(2000),
       fetch: createFetch(agent),
@@ -144,7 +147,12 @@ const document = {
   jwks_uri: 'https://idp.example/j',
 }
 it('an optional endpoint that may not be spoken to is as good as none', () => {
-  const read = parseMetadata({ ...document, revocation_endpoint: 'http://idp.example/r' }, 'https://idp.example', true)
+  const read = parseMetadata(
+    { ...document, revocation_endpoint: 'http://idp.example/r' },
+    'https://idp.example',
+    true,
+    profileOf('generic').issuer,
+  )
   expect(read).toMatchObject({ kind: 'found', metadata: { revocationEndpoint: undefined } })
 })
 it.each([
@@ -156,7 +164,8 @@ it.each([
   ],
 ])('announced %j leaves %j to verify with', (announced, kept) => {
   const extra = announced ? { id_token_signing_alg_values_supported: announced } : {}
-  expect(parseMetadata({ ...document, ...extra }, 'https://idp.example', false)).toMatchObject({ metadata: { idTokenAlgorithms: kept } })
+  const read = parseMetadata({ ...document, ...extra }, 'https://idp.example', false, profileOf('generic').issuer)
+  expect(read).toMatchObject({ metadata: { idTokenAlgorithms: kept } })
 })
 
 const GUID_ISSUER = 'https://login.microsoftonline.com/5c1d0f6e-0000-4000-8000-000000000001/v2.0'
@@ -169,7 +178,27 @@ it.each([
   ['https://login.microsoftonline.com/contoso.com/v2.0', 'https://evil.example/5c1d0f6e-0000-4000-8000-000000000001/v2.0', false],
   ['https://idp.example/contoso.com/v2.0', GUID_ISSUER, false],
 ])('metadata asked for as %s may announce %s: %s', (configured, announced, may) => {
-  expect(isIssuerOf(configured, announced)).toBe(may)
+  expect(isIssuerOf(configured, announced, profileOf('entra').issuer)).toBe(may)
+})
+it.each([
+  ['https://login.microsoftonline.us/common/v2.0', 'https://login.microsoftonline.us/{tenantid}/v2.0', true],
+  ['https://login.partner.microsoftonline.cn/organizations/v2.0', 'https://login.partner.microsoftonline.cn/{tenantid}/v2.0', true],
+  ['http://127.0.0.1:4000/organizations/v2.0', 'http://127.0.0.1:4000/{tenantid}/v2.0', true],
+  ['https://login.microsoftonline.us/contoso.us/v2.0', 'https://login.microsoftonline.us/5c1d0f6e-0000-4000-8000-000000000001/v2.0', true],
+  // A cloud of its own is another issuer.
+  ['https://login.microsoftonline.us/common/v2.0', 'https://login.microsoftonline.com/{tenantid}/v2.0', false],
+  ['https://login.microsoftonline.com/common/v2.0', 'https://login.microsoftonline.com/common/v2.0', true],
+  ['https://login.microsoftonline.com/consumers/v2.0', 'https://login.microsoftonline.com/{tenantid}/v2.0', false],
+  ['https://login.microsoftonline.com/{tenantid}/v2.0', 'https://login.microsoftonline.com/{tenantid}/v2.0', false],
+  ['https://login.microsoftonline.com/common/v2.0', 'https://login.microsoftonline.com/{tenantid}/v2.0/', false],
+  ['https://login.microsoftonline.com/common/v2.0', 'https://login.microsoftonline.com/{tenantid}{tenantid}/v2.0', false],
+])('of several tenants, %s may announce %s: %s', (configured, announced, may) => {
+  expect(isIssuerOf(configured, announced, profileOf('entra').issuer)).toBe(may)
+})
+it('a form is an issuer at no other provider', () => {
+  const form = 'https://idp.example/{tenantid}/v2.0'
+  expect(isIssuerOf('https://idp.example/common/v2.0', form, profileOf('generic').issuer)).toBe(false)
+  expect(isIssuerOf(form, form, profileOf('generic').issuer)).toBe(false)
 })
 
 it('a domain that moves to another tenant does not take its sessions along', async () => {
@@ -177,6 +206,7 @@ it('a domain that moves to another tenant does not take its sessions along', asy
   const moving = createDiscovery({
     name: 'default',
     issuer: 'https://login.microsoftonline.com/contoso.com/v2.0',
+    profile: profileOf('entra'),
     insecureAllowHttp: false,
     timeoutMs: millis(2000),
     fetch: async () => ({
