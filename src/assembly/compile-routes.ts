@@ -9,13 +9,48 @@ export const compileRoutes = (settings: readonly RouteSettings[]): readonly Rout
 
 const tokenOf = (token: RouteSettings['token']): RouteToken => {
   if (token.principal === 'none') return token
-  if (token.principal === 'app') return { principal: 'app', ask: makeAsk('client_credentials', token.audience, token.scopes) }
-  return { principal: 'user', ask: makeAsk('refresh', token.audience, token.scopes) }
+  const { audience, scopes, keyFile } = token
+  if (token.principal === 'app') {
+    const ask = makeAsk(token.grant, audience, scopes, token.grant === 'static' ? { keyFile } : {})
+    return { principal: 'app', ask, ...(token.attach && { attach: token.attach }) }
+  }
+  const actor = token.actor && makeAsk('client_credentials', token.actor.audience, token.actor.scopes)
+  // Without more, what the sign-in yields: a refresh that names neither audience nor scopes.
+  const subject = makeAsk('refresh', token.subject?.audience, token.subject?.scopes ?? [])
+  const ask = makeAsk(token.grant, audience, scopes, {
+    ...((token.grant === 'exchange' || token.grant === 'on_behalf_of') && { subject }),
+    ...(token.grant === 'exchange' && { actor }),
+    ...(token.grant === 'service_account' && { keyFile, subjectClaim: token.subjectClaim }),
+  })
+  if (token.bearerGrant === undefined) return { principal: 'user', ask }
+  return {
+    principal: 'user',
+    ask,
+    bearerAsk: makeAsk(token.bearerGrant, audience, scopes, token.bearerGrant === 'exchange' ? { actor } : {}),
+  }
 }
 
-/** What users' tokens are asked for, each once, in the order of the routes: the first is what a sign-in's code is redeemed for. */
+/**
+ * What sessions spend their refresh token for, each once, in the order of the routes: the first is what a sign-in's code is redeemed for. A token that is
+ * made from another one counts with that one; one of a service account with none.
+ */
 export const userAsks = (routes: readonly Route[]): readonly Ask[] => {
   const asks = new Map<string, Ask>()
-  for (const { token } of routes) if (token.principal === 'user' && !asks.has(token.ask.key)) asks.set(token.ask.key, token.ask)
+  for (const { token, callers } of routes) {
+    if (token.principal !== 'user' || callers?.includes('session') === false) continue
+    const ask = token.ask.grant === 'refresh' ? token.ask : token.ask.subject
+    if (ask && !asks.has(ask.key)) asks.set(ask.key, ask)
+  }
   return [...asks.values()]
+}
+
+/** The key files that routes name, by what is in them. */
+export const keyFilesOf = (
+  routes: readonly Route[],
+): { readonly apiKeys: readonly string[]; readonly serviceAccounts: readonly string[] } => {
+  const asks = routes.flatMap(({ token }): Ask[] => (token.principal === 'none' ? [] : [token.ask]))
+  const files = (grant: Ask['grant']): readonly string[] => [
+    ...new Set(asks.flatMap((ask) => (ask.grant === grant && ask.keyFile !== undefined ? [ask.keyFile] : []))),
+  ]
+  return { apiKeys: files('static'), serviceAccounts: files('service_account') }
 }

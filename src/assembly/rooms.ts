@@ -19,7 +19,8 @@ import { profileOf } from '../provider/profiles.ts'
 import { createProvider } from '../provider/provider.ts'
 import { createMemoryStores, type StoreDeps } from '../session/store-memory.ts'
 import { createRedisStores } from '../session/store-redis.ts'
-import { compileRoutes, userAsks } from './compile-routes.ts'
+import { openKeyFiles } from '../credentials/key-files.ts'
+import { compileRoutes, keyFilesOf, userAsks } from './compile-routes.ts'
 import type { Telemetry } from './telemetry.ts'
 
 /** One app and one provider per process for now; their names are part of every key and seal, so that several can come. */
@@ -107,6 +108,10 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     metrics,
   })
 
+  const keys = await openKeyFiles({ ...keyFilesOf(routes), clock, log })
+  closing.push(() => keys.stop())
+  reloading.push(() => keys.reload())
+
   // 4. Who turns the one into the other.
   const broker = createBroker({
     store,
@@ -117,6 +122,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     audit,
     settings: { ...BROKER_DEFAULTS, recheckMs: session.recheckMs, recheckGraceMs: session.recheckGraceMs },
     asks,
+    keys,
   })
 
   return {

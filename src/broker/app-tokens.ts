@@ -8,6 +8,7 @@ import type { Refused } from './renewal.ts'
 export interface AppTokens {
   peek(ask: Ask, now: Instant): AccessToken | undefined
   obtain(ask: Ask): Promise<TokenOutcome>
+  replace(ask: Ask, rejected: AccessToken): Promise<TokenOutcome>
 }
 
 /** No sign-in of a user cures a refusal of the application, so none of these sends the browser to the login. */
@@ -36,5 +37,9 @@ export const createAppTokens = (tools: Tools): AppTokens => {
     return made
   }
 
-  return { peek: (ask, now) => memory.peek(wantedFor(ask), now), obtain: (ask) => memory.obtain(wantedFor(ask)) }
+  return {
+    peek: (ask, now) => memory.peek(wantedFor(ask), now),
+    obtain: (ask) => memory.obtain(wantedFor(ask)),
+    replace: (ask, rejected) => memory.replace(wantedFor(ask), rejected),
+  }
 }

@@ -8,6 +8,8 @@ import type { MemoryToken } from './memory-tokens.ts'
 import { createMemoryTokens } from './memory-tokens.ts'
 import type { Refused } from './renewal.ts'
 import { refused } from './renewal.ts'
+import type { Strategy } from './strategy.ts'
+import { notSent, unsendable } from './strategy.ts'
 
 /** What the caller can do about it: bring another token, or ask for more rights. */
 const REFUSALS = {
@@ -18,42 +20,52 @@ const REFUSALS = {
   'consent-required': 'token.consent-required',
 } as const satisfies Record<Refusal, Refused['code']>
 
+export interface BearerReplacement {
+  /** Nothing comes in the place of a token that was passed through: it is the caller's. */
+  readonly replaceBearer: (caller: BearerCaller, ask: Ask, rejected: AccessToken) => Promise<TokenOutcome>
+}
+
 /** One per caller's token and ask. */
 const ENTRIES_MAX = 20_000
 
 /** Tokens made from the access token that a caller brought. Nothing of them is stored, and none outlives what it was made from. */
 export const createBearerTokens = (
   tools: Tools,
+  strategies: readonly Strategy[],
   actorToken: (ask: Ask) => Promise<TokenOutcome>,
-): Pick<Broker, 'peekBearer' | 'bearer'> => {
+): Pick<Broker, 'peekBearer' | 'bearer'> & BearerReplacement => {
   const memory = createMemoryTokens(tools, ENTRIES_MAX)
 
-  const exchanged = async (caller: BearerCaller, ask: Ask): Promise<TokenAnswer> => {
-    if (!ask.actor) return tools.provider.exchange(caller.token, ask, undefined)
+  const byGrant = new Map(strategies.map((strategy) => [strategy.grant, strategy]))
+
+  const send = async (strategy: Strategy, caller: BearerCaller, ask: Ask): Promise<TokenAnswer> => {
+    const subject = caller.token
+    if (!ask.actor) return strategy.send(tools, ask, { subject, actor: undefined, session: undefined })
     const actor = await actorToken(ask.actor)
-    if (actor.kind === 'issued') return tools.provider.exchange(caller.token, ask, actor.access.token)
-    if (actor.kind === 'refused') return { kind: 'refused', reason: 'credential-rejected', providerCode: 'actor-token' }
-    return { kind: 'unavailable', sent: 'not-sent', retryAfter: actor.retryAfter, cause: 'actor-token' }
+    if (actor.kind === 'issued') return strategy.send(tools, ask, { subject, actor: actor.access.token, session: undefined })
+    return actor.kind === 'refused' ? unsendable('credential-rejected', 'actor-token') : notSent('actor-token')
   }
 
   /** The very token names what is made from it (its digest, 128 bits): two users', or an old and a new one of the same user, never meet. */
-  const wantedFor = (caller: BearerCaller, ask: Ask, send: () => Promise<TokenAnswer>): MemoryToken => ({
-    key: `bearer ${caller.token.fingerprint()} ${ask.key}`,
-    ask,
-    principal: 'user',
-    who: { subject: caller.subject, tenant: caller.tenant },
-    refusals: REFUSALS,
-    until: caller.expiresAt,
-    send,
-  })
-
   const wanted = (caller: BearerCaller, ask: Ask): MemoryToken | undefined => {
-    if (ask.grant === 'exchange') return wantedFor(caller, ask, () => exchanged(caller, ask))
-    if (ask.grant === 'on_behalf_of') return wantedFor(caller, ask, () => tools.provider.onBehalfOf(caller.token, ask))
-    return undefined
+    const strategy = byGrant.get(ask.grant)
+    if (!strategy) return undefined
+    return {
+      key: `bearer ${caller.token.fingerprint()} ${ask.key}`,
+      ask,
+      principal: 'user',
+      who: { subject: caller.subject, tenant: caller.tenant },
+      refusals: REFUSALS,
+      until: caller.expiresAt,
+      send: () => send(strategy, caller, ask),
+    }
   }
 
   return {
+    replaceBearer: async (caller, ask, rejected) => {
+      const token = caller.kind === 'user' && isUnexpired(caller, tools.clock.now()) ? wanted(caller, ask) : undefined
+      return token ? memory.replace(token, rejected) : refused('token.assertion-rejected')
+    },
     peekBearer: (caller, ask, now) => {
       if (caller.kind !== 'user' || !isUnexpired(caller, now)) return undefined
       if (ask.grant === 'pass_through') return passedThrough(caller, ask, now)

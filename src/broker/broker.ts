@@ -1,13 +1,15 @@
 import type { Broker } from '../domain/broker.ts'
 import type { HeldSession, Session } from '../domain/session.ts'
-import type { Ask } from '../domain/token.ts'
+import type { UserAsk } from '../domain/route.ts'
+import type { Ask, GrantName } from '../domain/token.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
-import { millis } from '../kernel/time.ts'
+import { countdown } from '../kernel/time.ts'
 import { createAppTokens } from './app-tokens.ts'
 import { createBearerTokens } from './bearer-tokens.ts'
 import { Breaker } from './breaker.ts'
 import { createChangeWatcher } from './change-watch.ts'
 import type { BrokerDeps, Tools } from './deps.ts'
+import { createDerivedTokens } from './derived-tokens.ts'
 import type { Need } from './freshness.ts'
 import { answeredBy, isConfirmedWithin, isGood, isInLastFifth, isUnexpired } from './freshness.ts'
 import { HoldOff } from './hold-off.ts'
@@ -16,6 +18,10 @@ import { createParallelRefresh } from './refresh-in-parallel.ts'
 import { createLeasedRefresh } from './refresh-under-lease.ts'
 import type { Refused, Renewal, Unavailable } from './renewal.ts'
 import { refused, unavailable } from './renewal.ts'
+import { createStaticKeys } from './static-keys.ts'
+import { exchange } from './strategy-exchange.ts'
+import { onBehalfOf } from './strategy-on-behalf-of.ts'
+import { serviceAccount } from './strategy-service-account.ts'
 import { makeAsk } from './token-key.ts'
 
 export interface RunningBroker extends Broker {
@@ -45,7 +51,8 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
   }
   const refresh = deps.provider.profile.rotation === 'none' ? createParallelRefresh(tools) : createLeasedRefresh(tools)
   const apps = createAppTokens(tools)
-  const bearers = createBearerTokens(tools, apps.obtain)
+  const { replaceBearer, ...bearers } = createBearerTokens(tools, [exchange, onBehalfOf], apps.obtain)
+  const staticKey = createStaticKeys(tools)
   const aheadHoldOff = new HoldOff()
   const ahead = new Set<string>()
   const anyAsk = makeAsk('refresh', undefined, [])
@@ -60,11 +67,18 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
     if (heldOff) return heldOff
     const blocked = tools.breaker.blockedFor(now)
     if (blocked !== undefined) return unavailable('provider.unavailable', blocked)
-    const flight = `${key} ${need.kind}${need.kind === 'forced' ? need.seenRtGen : ''}`
-    const flying = refresh(flight, { session, ask, need, key })
+    const flight = `${key} ${need.kind}${need.kind === 'forced' ? need.seenRtGen : need.kind === 'another' ? need.than.issuedAt : ''}`
+    const flying = (ask.grant === 'refresh' ? refresh : derive)(flight, { session, ask, need, key })
     behind(flying)
     return flying
   }
+
+  const derive = createDerivedTokens(tools, {
+    strategies: [exchange, onBehalfOf, serviceAccount],
+    renew,
+    askToConfirmWith: (session) => askToConfirmWith(session),
+    actorToken: apps.obtain,
+  })
 
   const startAhead = (session: Session, ask: Ask, now: Instant): void => {
     const key = keyOf(session, ask)
@@ -89,15 +103,15 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
 
   const peekUser: Broker['peekUser'] = (held, ask, now) => {
     const token = held.session.tokens.get(ask.key)
-    if (ask.grant !== 'refresh' || !token || !isGood(token, now) || !isConfirmed(held, now)) return undefined
+    if (!isUserGrant(ask.grant) || !token || !isGood(token, now) || !isConfirmed(held, now)) return undefined
     if (!held.stale && held.session.grant.refreshToken && isInLastFifth(token, now)) startAhead(held.session, ask, now)
     return token
   }
 
   const user: Broker['user'] = async (held, ask) => {
     // 1. The two kinds of token are never mixed up (spec §1, rule 3).
-    if (ask.grant !== 'refresh') {
-      log.error({ grant: ask.grant, hint: 'a fault of the gateway' }, 'a user token was asked for with the application grant')
+    if (!isUserGrant(ask.grant)) {
+      log.error({ grant: ask.grant, hint: 'a fault of the gateway' }, 'a user token was asked for with a grant that yields none')
       return refused('token.invalid')
     }
     // 2. What we hold is enough, or all there is while the store is away.
@@ -138,11 +152,23 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
     return renewal.kind === 'renewed' ? { kind: 'refreshed', session: renewal.session } : renewal
   }
 
+  const replace: Broker['replace'] = async (whose, ask, rejected) => {
+    if (whose.kind === 'bearer') return replaceBearer(whose.caller, ask, rejected)
+    if (whose.kind === 'application')
+      return ask.grant === 'client_credentials' ? apps.replace(ask, rejected) : refused('token.credential-rejected')
+    const { session, stale } = whose.held
+    if (!isUserGrant(ask.grant)) return refused('token.invalid')
+    if (stale) return unavailable('store.unavailable')
+    const renewal = await renew(session, ask, { kind: 'another', than: rejected })
+    if (renewal.kind !== 'renewed') return renewal
+    return renewal.access ? { kind: 'issued', access: renewal.access } : refused('token.invalid')
+  }
+
   const drain = async (limit: Millis): Promise<boolean> => {
-    const end = clock.now() + limit
-    while (running.size > 0 && clock.now() < end) {
+    const left = countdown(clock, limit)
+    while (running.size > 0 && left() > 0) {
       const abort = new AbortController()
-      const waited = clock.sleep(millis(end - clock.now()), abort.signal).catch(() => undefined)
+      const waited = clock.sleep(left(), abort.signal).catch(() => undefined)
       await Promise.race([Promise.all(running), waited])
       abort.abort()
     }
@@ -152,13 +178,21 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
   return {
     peekUser,
     user,
-    peekApp: (ask, now) => (ask.grant === 'client_credentials' ? apps.peek(ask, now) : undefined),
+    peekApp: (ask, now) => {
+      if (ask.grant === 'static') return staticKey(ask, now)
+      return ask.grant === 'client_credentials' ? apps.peek(ask, now) : undefined
+    },
     app: async (ask) => {
       if (ask.grant === 'client_credentials') return apps.obtain(ask)
+      if (ask.grant === 'static') {
+        const access = staticKey(ask, clock.now())
+        return access ? { kind: 'issued', access } : refused('token.key-absent')
+      }
       log.error({ grant: ask.grant, hint: 'a fault of the gateway' }, 'an application token was asked for with a user grant')
       return refused('token.invalid')
     },
     ...bearers,
+    replace,
     isConfirmed,
     confirm,
     refreshNow,
@@ -166,6 +200,9 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
     close: () => tools.changes.close(),
   }
 }
+
+const USER_GRANTS: ReadonlySet<GrantName> = new Set<UserAsk['grant']>(['refresh', 'exchange', 'on_behalf_of', 'service_account'])
+const isUserGrant = (grant: GrantName): grant is UserAsk['grant'] => USER_GRANTS.has(grant)
 
 /** Not the user's fault and not a word on the session: nobody answered, or the gateway could not prove itself. */
 const isTransient = (outcome: Refused | Unavailable): boolean =>

@@ -1,4 +1,5 @@
 import type { AuditSink } from '../domain/audit-event.ts'
+import type { KeyFiles } from '../domain/key-file.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { SessionStore } from '../domain/session-store.ts'
@@ -48,6 +49,8 @@ export interface BrokerDeps {
   readonly metrics: Metrics
   readonly audit: AuditSink
   readonly settings: BrokerSettings
+  /** For `static` and `service_account`; absent where no route has them. */
+  readonly keys?: KeyFiles
   /** Asks of the user routes, the one of the login first; a session is confirmed with one of them. */
   readonly asks: readonly Ask[]
 }

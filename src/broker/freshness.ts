@@ -14,6 +14,8 @@ export type Need =
   | { readonly kind: 'confirmed' }
   /** A refresh newer than the one the caller has seen. */
   | { readonly kind: 'forced'; readonly seenRtGen: number }
+  /** Another token than the one an upstream has rejected. */
+  | { readonly kind: 'another'; readonly than: AccessToken }
 
 const MARGIN_MOST = seconds(30)
 /** The `exp` inside a token is in whole seconds and was set before the answer reached us: the last second of `expires_in` is not ours. */
@@ -56,6 +58,8 @@ export const answeredBy = (
       return confirmed ? { access } : undefined
     case 'forced':
       return session.rtGen > need.seenRtGen ? { access } : undefined
+    case 'another':
+      return confirmed && access && isGood(access, now) && !access.token.equals(need.than.token) ? { access } : undefined
     default:
       return assertNever(need)
   }

@@ -28,6 +28,8 @@ export interface MemoryToken {
 export interface MemoryTokens {
   peek(wanted: MemoryToken, now: Instant): AccessToken | undefined
   obtain(wanted: MemoryToken): Promise<TokenOutcome>
+  /** Another one than `rejected`, which an upstream would not have. */
+  replace(wanted: MemoryToken, rejected: AccessToken): Promise<TokenOutcome>
 }
 
 /** The steps that these tokens share: flight, hold-off, breaker, freshness, guard, audit. @param entriesMax the oldest go first */
@@ -125,7 +127,14 @@ export const createMemoryTokens = (tools: Tools, entriesMax: number): MemoryToke
     return cached
   }
 
-  return { peek, obtain }
+  const replace = async (wanted: MemoryToken, rejected: AccessToken): Promise<TokenOutcome> => {
+    const now = clock.now()
+    const cached = tokens.get(wanted.key)
+    if (cached && isGood(cached, now) && !cached.token.equals(rejected.token)) return { kind: 'issued', access: cached }
+    return holdOff.outcome(wanted.key, now) ?? fetchToken(wanted)
+  }
+
+  return { peek, obtain, replace }
 }
 
 /** What lives until its own source ends gains nothing from being asked for again. */

@@ -4,7 +4,8 @@ import type { AccessToken, Ask, Refusal, TokenAnswer } from '../domain/token.ts'
 import { assertNever } from '../kernel/assert.ts'
 import type { Tools } from './deps.ts'
 import { endAsDoubtful, endUnrenewed, revokeBehind, whoOf } from './endings.ts'
-import type { Refused, Step } from './renewal.ts'
+import { codeOfCheck, isMismatch, PRINCIPAL_CHECK } from './principal-guard.ts'
+import type { Refused, Step, Unavailable } from './renewal.ts'
 import { AGAIN, refused, refusedAsEnded, unavailable } from './renewal.ts'
 
 /** One spent (or not) refresh token and what hangs on it. */
@@ -25,6 +26,8 @@ export const settle = async (tools: Tools, spending: Spending, answer: TokenAnsw
       // A token for another ask would be handed out under this one's name for as long as it lives.
       if (answer.access.key !== spending.ask.key)
         return violated(tools, spending, { ...answer, kind: 'violation', concerns: 'audience', check: 'ask' })
+      if (isMismatch(answer.access, 'user'))
+        return violated(tools, spending, { ...answer, kind: 'violation', concerns: 'audience', check: PRINCIPAL_CHECK })
       return issued(tools, spending, answer)
     case 'violation':
       return violated(tools, spending, answer)
@@ -83,18 +86,36 @@ const unsaved = (saved: Exclude<Saved, { kind: 'saved' }>): Step => {
 }
 
 const violated = async (tools: Tools, spending: Spending, answer: Extract<TokenAnswer, { kind: 'violation' }>): Promise<Step> => {
-  const { session, key } = spending
-  recordFailure(tools, spending, 'token.invalid', { check: answer.check })
-  tools.log.warn({ sessionRef: session.ref, reason: answer.check, hint: 'see the audit event token.failed' }, 'unusable token answer')
-  if (answer.concerns === 'session') return endAsDoubtful(tools, session, answer.refreshToken ?? session.grant.refreshToken)
+  const { session } = spending
+  if (answer.concerns === 'session') {
+    tellViolation(tools, spending, answer.check)
+    return endAsDoubtful(tools, session, answer.refreshToken ?? session.grant.refreshToken)
+  }
 
   // Only this access token is unusable; its answer has spent our refresh token all the same, and the successor must not be lost with it.
-  tools.holdOff.refused(key, refused('token.invalid'), tools.clock.now(), tools.settings.refusalMs)
+  const outcome = noteViolation(tools, spending, answer.check)
   if (answer.refreshToken) {
     const saved = await save(tools, spending, { ...session.grant, refreshToken: answer.refreshToken, refreshEndsAt: undefined }, [])
     if (saved.kind === 'absent') return unsaved(saved)
   } else if (spending.lease) await tools.store.clearMark(spending.lease, session)
-  return refused('token.invalid')
+  return outcome
+}
+
+/** What hangs on one ask of a session, however it was asked for. */
+export type About = Pick<Spending, 'session' | 'ask' | 'key'>
+
+const tellViolation = (tools: Tools, about: About, check: string): void => {
+  recordFailure(tools, about, codeOfCheck(check), { check })
+  if (check === PRINCIPAL_CHECK) tools.metrics.count('sallyport_broker_principal_mismatches_total', { grant: about.ask.grant })
+  tools.log.warn({ sessionRef: about.session.ref, reason: check, hint: 'see the audit event token.failed' }, 'unusable token answer')
+}
+
+/** A token came that must not be used. Remembered for this ask. */
+export const noteViolation = (tools: Tools, about: About, check: string): Refused => {
+  tellViolation(tools, about, check)
+  const outcome = refused(codeOfCheck(check))
+  tools.holdOff.refused(about.key, outcome, tools.clock.now(), tools.settings.refusalMs)
+  return outcome
 }
 
 const REFUSALS = {
@@ -105,7 +126,7 @@ const REFUSALS = {
 } as const satisfies Record<Exclude<Refusal, 'grant-rejected'>, Refused['code']>
 
 const refusedBy = async (tools: Tools, spending: Spending, answer: Extract<TokenAnswer, { kind: 'refused' }>): Promise<Step> => {
-  const { session, key, lease } = spending
+  const { session, lease } = spending
   const { reason, providerCode } = answer
   if (reason === 'grant-rejected') {
     // After a takeover it was the lost rotation that killed the token, and the user did nothing wrong: a reason of its own.
@@ -113,30 +134,42 @@ const refusedBy = async (tools: Tools, spending: Spending, answer: Extract<Token
     recordFailure(tools, spending, spending.recovery ? 'session.refresh-lost' : 'session.ended', { providerCode })
     return endUnrenewed(tools, session, why)
   }
-  const outcome = refused(REFUSALS[reason])
-  recordFailure(tools, spending, outcome.code, { providerCode })
-  const { credentialRefusalMs, refusalMs } = tools.settings
-  tools.holdOff.refused(key, outcome, tools.clock.now(), reason === 'credential-rejected' ? credentialRefusalMs : refusalMs)
-  if (reason === 'credential-rejected') tools.log.error({ provider: tools.provider.name, providerCode }, 'client credential rejected')
+  const outcome = noteRefused(tools, spending, reason, providerCode)
   if (lease) await tools.store.clearMark(lease, session)
   return outcome
 }
 
+/** The provider said no to this ask. Remembered for it, so that a page asking on and on does not hammer. */
+export const noteRefused = (tools: Tools, about: About, reason: Exclude<Refusal, 'grant-rejected'>, providerCode: string): Refused => {
+  const outcome = refused(REFUSALS[reason])
+  recordFailure(tools, about, outcome.code, { providerCode })
+  const { credentialRefusalMs, refusalMs } = tools.settings
+  tools.holdOff.refused(about.key, outcome, tools.clock.now(), reason === 'credential-rejected' ? credentialRefusalMs : refusalMs)
+  if (reason === 'credential-rejected') tools.log.error({ provider: tools.provider.name, providerCode }, 'client credential rejected')
+  return outcome
+}
+
 const failed = async (tools: Tools, spending: Spending, answer: Extract<TokenAnswer, { kind: 'unavailable' }>): Promise<Step> => {
-  const { session, key, lease } = spending
-  const outcome = unavailable('provider.unavailable', answer.retryAfter)
-  const { cause, sent } = answer
-  tools.holdOff.failed(key, outcome, tools.clock.now(), sent === 'answered' ? answer.retryAfter : undefined)
-  tools.log.warn({ sessionRef: session.ref, cause, reason: sent }, 'refresh did not come through')
-  recordFailure(tools, spending, outcome.code, {})
+  const { session, lease } = spending
+  const outcome = noteFailed(tools, spending, answer)
   // Unknown: the token may be spent. The mark stays and tells whoever sends next, here or in another replica.
-  if (lease && sent !== 'unknown') await tools.store.clearMark(lease, session)
+  if (lease && answer.sent !== 'unknown') await tools.store.clearMark(lease, session)
+  return outcome
+}
+
+/** Nobody answered, or not now. */
+export const noteFailed = (tools: Tools, about: About, answer: Extract<TokenAnswer, { kind: 'unavailable' }>): Unavailable => {
+  const { cause, sent } = answer
+  const outcome = unavailable('provider.unavailable', answer.retryAfter)
+  tools.holdOff.failed(about.key, outcome, tools.clock.now(), sent === 'answered' ? answer.retryAfter : undefined)
+  tools.log.warn({ sessionRef: about.session.ref, grant: about.ask.grant, cause, reason: sent }, 'token request did not come through')
+  recordFailure(tools, about, outcome.code, {})
   return outcome
 }
 
 const recordFailure = (
   tools: Tools,
-  { session, ask }: Spending,
+  { session, ask }: About,
   code: string,
   detail: { readonly check?: string; readonly providerCode?: string },
 ): void => {

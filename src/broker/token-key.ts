@@ -17,12 +17,36 @@ const tokenKey = (grant: GrantName, audience: string | undefined, scopes: readon
   return hash.digest().subarray(0, 16).toString('base64url') as TokenKey
 }
 
+/** What some grants need to know beyond audience and scopes; undefined members are as if absent. */
+export interface AskParts {
+  readonly subject?: Ask | undefined
+  readonly actor?: Ask | undefined
+  readonly keyFile?: string | undefined
+  readonly subjectClaim?: string | undefined
+}
+
 /** The one constructor of an `Ask`: scopes sorted and without duplicates, the key derived from all of it. */
 export const makeAsk = <G extends GrantName>(
   grant: G,
   audience: string | undefined,
   scopes: readonly string[],
+  parts: AskParts = {},
 ): Ask & { readonly grant: G } => {
   const sorted = [...new Set(scopes)].sort()
-  return { grant, audience, scopes: sorted, key: tokenKey(grant, audience, sorted) }
+  const { subject, actor, keyFile, subjectClaim } = parts
+  const given = {
+    ...(subject && { subject }),
+    ...(actor && { actor }),
+    ...(keyFile !== undefined && { keyFile }),
+    ...(subjectClaim !== undefined && { subjectClaim }),
+  }
+  return { grant, audience, scopes: sorted, key: tokenKey(grant, audience, [...sorted, ...named(given)]), ...given }
 }
+
+/** A blank cannot stand in a scope (RFC 6749 §3.3), so no scope can be spelled to look like one of these. Grants without parts keep the keys they had. */
+const named = ({ subject, actor, keyFile, subjectClaim }: AskParts): readonly string[] => [
+  ...(subject ? [` subject ${subject.key}`] : []),
+  ...(actor ? [` actor ${actor.key}`] : []),
+  ...(keyFile === undefined ? [] : [` key ${keyFile}`]),
+  ...(subjectClaim === undefined ? [] : [` claim ${subjectClaim}`]),
+]

@@ -1,16 +1,21 @@
 import type { Allow } from '../domain/route.ts'
 import type { Json } from '../domain/token.ts'
+import type { ProviderProfile } from '../domain/profile.ts'
+import { PROFILES } from '../domain/profiles/profiles.ts'
+import { buildToken } from './build-token.ts'
 import { resolvePath } from './reference.ts'
 import type { Parsed } from './schema.ts'
-import type { RouteSettings, RouteTokenSettings } from './settings.ts'
+import type { RouteSettings } from './settings.ts'
 import type { AllowInput } from './settings-routes.ts'
 
 type RouteInput = Parsed['routes'][number]
 
+const CALLER_KINDS = ['session', 'bearer'] as const
+
 /** The label of metrics and logs. */
 export const routeName = (route: Pick<RouteInput, 'name' | 'path'>): string => route.name ?? route.path.slice(1)
 
-export const buildRoute = (route: RouteInput, dir: string): RouteSettings => {
+export const buildRoute = (route: RouteInput, profile: ProviderProfile['name'], dir: string): RouteSettings => {
   const prefix = route.upstream.pathname.replace(/\/+$/, '')
   return {
     name: routeName(route),
@@ -18,7 +23,8 @@ export const buildRoute = (route: RouteInput, dir: string): RouteSettings => {
     upstream: new URL(route.upstream.origin),
     upstreamPath: `${prefix}${route.strip_prefix ? '' : route.path}`,
     methods: route.methods,
-    token: buildToken(route.token),
+    token: buildToken(route, PROFILES[profile], dir),
+    callers: CALLER_KINDS.filter((kind) => route.callers.includes(kind)),
     allow: route.allow === undefined ? (route.token.principal === 'user' ? { kind: 'signed-in' } : undefined) : buildAllow(route.allow),
     limits: {
       bodyBytesMax: route.limits.body,
@@ -37,13 +43,6 @@ export const buildRoute = (route: RouteInput, dir: string): RouteSettings => {
       serverName: route.tls.server_name,
     },
   }
-}
-
-const buildToken = (token: RouteInput['token']): RouteTokenSettings => {
-  const scopes = [...new Set(token.scopes)].toSorted()
-  if (token.principal === 'user') return { principal: 'user', grant: 'refresh', audience: token.audience, scopes }
-  if (token.principal === 'app') return { principal: 'app', grant: 'client_credentials', audience: token.audience, scopes }
-  return { principal: 'none' }
 }
 
 /** check-routes.ts has made sure that a mapping holds exactly one condition; should it not, nobody gets in. */

@@ -24,7 +24,7 @@ export const buildSettings = (parsed: Parsed, dir: string): Settings => {
     session: buildSession(parsed.session, dir),
     frontend: parsed.frontend && buildFrontend(parsed.frontend, dir),
     pages: buildPages(parsed.pages, dir),
-    routes: parsed.routes.map((route) => buildRoute(route, dir)),
+    routes: parsed.routes.map((route) => buildRoute(route, parsed.provider.profile, dir)),
     telemetry: {
       logLevel: telemetry.log.level,
       audit: telemetry.audit === 'stdout' ? { kind: 'stdout' } : { kind: 'file', file: resolvePath(dir, telemetry.audit.file) },

@@ -1,9 +1,11 @@
+import { PROFILES } from '../domain/profiles/profiles.ts'
+import { checkToken } from './check-token.ts'
+import { checkTokens } from './check-tokens.ts'
 import type { Report } from './report.ts'
 import type { Parsed } from './schema.ts'
 import type { AllowInput } from './settings-routes.ts'
 import { routeName } from './build-routes.ts'
 
-type RouteInput = Parsed['routes'][number]
 /** Fixed by spec §2; beside `base_path` the gateway answers these itself. */
 export const WELL_KNOWN = '/.well-known/sallyport'
 
@@ -32,12 +34,13 @@ export const checkRoutes = (parsed: Parsed, report: Report): void => {
         path: ['routes', i, route.name === undefined ? 'path' : 'name'],
         also: ['routes', namesake, routes[namesake]?.name === undefined ? 'path' : 'name'],
       })
-    checkToken(route, i, report)
+    checkToken(route, i, PROFILES[parsed.provider.profile], report)
     for (const name of ['ca_file', 'server_name'] as const)
       if (route.upstream.protocol === 'http:' && route.tls[name] !== undefined)
         report({ code: 'config.tls-unused', path: ['routes', i, 'tls', name] })
     if (route.allow !== undefined) checkAllow(route.allow, ['routes', i, 'allow'], report)
   }
+  checkTokens(routes, report)
   if (frontend && (frontend.dir === undefined) === (frontend.upstream === undefined))
     report({ code: 'config.frontend-choice', path: ['frontend'], onKey: true })
   if (frontend) checkFrontendFiles(frontend, report)
@@ -60,26 +63,6 @@ const checkFrontendFiles = (frontend: NonNullable<Parsed['frontend']>, report: R
   const framers = /(?:^|;)\s*frame-ancestors(?:\s+([^;]*)|\s*(?:;|$))/i.exec(frontend.csp)?.[1]?.trim()
   if (framers !== undefined && framers !== '' && !/^'(?:none|self)'$/i.test(framers))
     report({ code: 'config.csp-framable', path: ['frontend', 'csp'] })
-}
-
-const checkToken = (route: RouteInput, i: number, report: Report): void => {
-  const { token } = route
-  const at = ['routes', i, 'token']
-  if (token.principal === 'none') {
-    if (token.grant !== 'auto' || token.audience !== undefined || token.scopes.length > 0)
-      report({ code: 'config.route-token-contradiction', path: at, onKey: true })
-    return
-  }
-  if (token.audience === undefined && token.scopes.length === 0) report({ code: 'config.route-token-for-nobody', path: at, onKey: true })
-  const fits = token.principal === 'user' ? 'refresh' : 'client_credentials'
-  if (token.grant !== 'auto' && token.grant !== fits)
-    report({
-      code: 'config.route-grant-mismatch',
-      path: [...at, 'grant'],
-      reason: `the grant ${token.grant} does not yield tokens of principal ${token.principal}`,
-      fix: `Leave \`grant\` away, or write \`grant: ${fits}\`.`,
-    })
-  if (token.principal === 'app' && route.allow === undefined) report({ code: 'config.route-allow-absent', path: ['routes', i] })
 }
 
 /** Deeper than anybody can read; the YAML reader has its own bound behind this one. */

@@ -142,7 +142,7 @@ export const CONFIG_CODES = {
   ),
   'config.route-token-contradiction': refused(
     'A route that attaches no token asks for one.',
-    'Remove grant, audience and scopes, or choose `principal: user` or `principal: app`.',
+    'Keep `principal: none` alone, or choose `principal: user` or `principal: app`.',
   ),
   'config.route-token-for-nobody': refused(
     'The route names neither audience nor scopes, so its token would be for nobody in particular.',
@@ -150,7 +150,33 @@ export const CONFIG_CODES = {
   ),
   'config.route-grant-mismatch': refused(
     'This grant does not yield tokens of this principal.',
-    'Leave `grant` away: `user` uses refresh, `app` uses client_credentials.',
+    'Leave `grant` away: `auto` knows. `user` takes refresh, exchange, on_behalf_of and service_account; with `callers: [bearer]` exchange, on_behalf_of and pass_through; `app` takes client_credentials and static.',
+  ),
+  'config.route-key-file-absent': refused('The grant needs a key of its own.', 'Add `key_file: /path`.'),
+  'config.route-subject-absent': refused(
+    'For sessions, on_behalf_of turns in a token that was issued to the gateway, and nothing says how that one is asked for.',
+    'Add `subject: { audience: …, scopes: […] }`, or use `grant: refresh`, which needs no such token.',
+  ),
+  'config.route-token-unused': refused('A setting of the token belongs to another grant.', 'Remove it.'),
+  'config.route-key-header': refused(
+    'An API key cannot travel in this header.',
+    'Choose another, such as `X-API-Key`: this one frames the message, or is the gateway’s own.',
+  ),
+  'config.app-rights-for-everybody': warned(
+    'Whoever is signed in may change things here with the rights of the application.',
+    'Narrow `allow` to a role, group, scope or claim, or write `methods: [GET, HEAD]`.',
+  ),
+  'config.scopes-default-mixed': warned(
+    '`.default` stands beside single scopes: Entra refuses both together.',
+    'Keep `.default` alone, or better the single scopes alone.',
+  ),
+  'config.scopes-over-broad': warned(
+    'The scope stands for far more than one route needs: whoever steals such a token has all of it.',
+    'Name the single rights that the upstream checks.',
+  ),
+  'config.token-for-two-audiences': warned(
+    'One token would be for two APIs: each can call the other with it, as the user.',
+    'Write one route per API, each with its own audience and scopes.',
   ),
   'config.allow-choice': refused(
     'A rule is exactly one condition.',

@@ -18,7 +18,6 @@ const LATER_KEYS = new Set([
   'providers',
   'apps',
   'forwardauth',
-  'routes[].callers',
   'routes[].user_context',
   'user_context',
   'listen.forwardauth',
@@ -29,7 +28,6 @@ const LATER_KEYS = new Set([
 ])
 const LATER_VALUES: Readonly<Record<string, readonly string[]>> = {
   'provider.profile': ['okta', 'auth0', 'google'],
-  'routes[].token.grant': ['exchange', 'on_behalf_of', 'service_account', 'static', 'pass_through'],
 }
 
 const shape = (path: SettingPath): string => path.map((step, i) => (typeof step === 'number' ? '[]' : i === 0 ? step : `.${step}`)).join('')

@@ -14,6 +14,7 @@ import {
   setting,
   text,
 } from './setting.ts'
+import { tokenSettings } from './settings-token.ts'
 
 const names = (expects: string) => z.array(plainText(expects, 256)).min(1).max(256)
 const json = z.union([z.string(), z.number(), z.boolean()])
@@ -50,17 +51,6 @@ const allowRule: z.ZodType<AllowInput> = z.union([
   }),
 ])
 
-const tokenSettings = z.strictObject({
-  principal: setting(z.enum(['user', 'app', 'none']), {
-    doc: '`user`: a token of the signed-in user. `app`: a token of the application itself. `none`: no token.',
-  }),
-  grant: setting(z.enum(['auto', 'refresh', 'client_credentials']).prefault('auto'), {
-    doc: 'How the token is asked for; `auto` follows principal and profile.',
-  }),
-  audience: setting(plainText('an audience', 512).optional(), { doc: 'For whom the token is.', example: 'api://orders' }),
-  scopes: setting(z.array(scopeName()).max(64).prefault([]), { doc: 'The scopes it carries.', example: '[orders.read]' }),
-})
-
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 
 const routeSettings = z.strictObject({
@@ -85,8 +75,18 @@ const routeSettings = z.strictObject({
     doc: 'Others are answered 405.',
   }),
   token: setting(tokenSettings, { doc: 'As whom the upstream is called. There is no default.' }),
+  callers: setting(
+    z
+      .array(z.enum(['session', 'bearer']))
+      .min(1)
+      .max(2)
+      .prefault(['session']),
+    {
+      doc: '`session`: browsers with a session. `bearer`: services and native applications with an access token whose audience is the gateway.',
+    },
+  ),
   allow: setting(allowRule.optional(), {
-    doc: 'Who may use the route: `signed_in`, or one of roles, groups, scopes, claims, tenant, any_of, all_of. Required for `principal: app`; `user` means `signed_in` unless set.',
+    doc: 'Who may use the route: `signed_in`, or one of roles, groups, scopes, claims, tenant, any_of, all_of. Required for `principal: app` and `grant: service_account`; `user` means `signed_in` unless set.',
   }),
   limits: setting(
     z

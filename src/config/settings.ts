@@ -1,4 +1,4 @@
-import type { Route } from '../domain/route.ts'
+import type { AppAsk, BearerAsk, Route, TokenHeader, UserAsk } from '../domain/route.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Millis } from '../kernel/time.ts'
 import type { ListenAddress } from './setting.ts'
@@ -127,11 +127,31 @@ export interface PagesSettings {
 /** A route as configured: the compiled table adds the key that names its token. */
 export type RouteSettings = Omit<Route, 'token'> & { readonly token: RouteTokenSettings }
 export type RouteTokenSettings =
-  | { readonly principal: 'user'; readonly grant: 'refresh'; readonly audience: string | undefined; readonly scopes: readonly string[] }
-  | {
+  | ({
+      readonly principal: 'user'
+      /** What a session's token is asked for with; `auto` is resolved. */
+      readonly grant: UserAsk['grant']
+      /** What is made of a caller's own token; undefined: the route takes no bearer callers. */
+      readonly bearerGrant: BearerAsk['grant'] | undefined
+      /** Of the session's own token that is turned in; undefined: what the sign-in yields. */
+      readonly subject: AskSettings | undefined
+      /** Of the application's token that goes along. */
+      readonly actor: AskSettings | undefined
+      /** With `service_account`. */
+      readonly keyFile: string | undefined
+      readonly subjectClaim: string
+    } & AskSettings)
+  | ({
       readonly principal: 'app'
-      readonly grant: 'client_credentials'
-      readonly audience: string | undefined
-      readonly scopes: readonly string[]
-    }
+      readonly grant: AppAsk['grant']
+      /** With `static`. */
+      readonly keyFile: string | undefined
+      readonly attach: TokenHeader | undefined
+    } & AskSettings)
   | { readonly principal: 'none' }
+
+export interface AskSettings {
+  readonly audience: string | undefined
+  /** Sorted, without duplicates. */
+  readonly scopes: readonly string[]
+}

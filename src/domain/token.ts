@@ -120,6 +120,8 @@ export type TokenOutcome =
         | 'token.assertion-rejected'
         /** The token stands for somebody else than the route calls for: a user's on an application's, or the other way round. */
         | 'token.principal-mismatch'
+        /** The file with the route's API key holds none. */
+        | 'token.key-absent'
         | 'token.invalid'
     }
   | { readonly kind: 'unavailable'; readonly code: 'provider.unavailable' | 'store.unavailable'; readonly retryAfter: Millis }

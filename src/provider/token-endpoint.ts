@@ -15,6 +15,7 @@ import { decodeJwt } from './json.ts'
 import type { Room } from './room.ts'
 import { denialOf } from './token-outcome.ts'
 import type { Spent } from './token-outcome.ts'
+import { withheld } from './scopes.ts'
 import { checkTenant, issuerOf, metadataIn, tenantIn } from './tenants.ts'
 import { accessTokenOf, parseTokenResponse } from './token-response.ts'
 import type { TokenSet } from './token-response.ts'
@@ -52,6 +53,9 @@ export const refresh = async (room: Room, refreshToken: Secret<'refresh-token'>,
   if (unusable) return violation('audience', unusable)
   // Ours is the stricter reading; what only the library objects to is refused all the same.
   if (!call.accepted) return violation('audience', 'response')
+  // Only where refresh tokens stay as they are, or the successor would be lost with the refusal.
+  if (!rotated && withheld(tokens.scopes, ask, room.client.profile).length > 0)
+    return { kind: 'refused', reason: 'consent-required', providerCode: 'scope-not-granted' }
   return {
     kind: 'issued',
     access: accessTokenOf(tokens, ask, now),

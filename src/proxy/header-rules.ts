@@ -1,4 +1,4 @@
-import type { Route } from '../domain/route.ts'
+import type { Route, TokenHeader } from '../domain/route.ts'
 import type { InboundRules } from './inbound-headers.ts'
 import { locationRewrite } from './location.ts'
 import type { OutboundRules } from './outbound-headers.ts'
@@ -12,6 +12,9 @@ export interface HeaderDeps {
   readonly responseHeaders?: readonly string[]
 }
 
+/** RFC 6750 §2.1. */
+const BEARER: TokenHeader = { name: 'authorization', prefix: 'Bearer ' }
+
 /** A route's headers on the way in, compiled: by the forwarder to follow, by `explain` to tell. */
 export const outboundRules = (route: Route, { publicUrl, isOwnCookie }: HeaderDeps): OutboundRules => {
   const proto = publicUrl.protocol.slice(0, -1)
@@ -19,6 +22,7 @@ export const outboundRules = (route: Route, { publicUrl, isOwnCookie }: HeaderDe
   const isStripped = route.path !== '' && route.upstreamPath !== route.path
   return {
     only: route.headers.requestOnly && new Set(route.headers.requestOnly),
+    ...(route.headers.requestIdentity && { identity: new Set(route.headers.requestIdentity.map(({ header }) => header)) }),
     cookies: new Set(route.headers.requestCookies),
     isOwnCookie,
     forwardedTail: `;host="${publicUrl.host}";proto=${proto}`,
@@ -26,6 +30,7 @@ export const outboundRules = (route: Route, { publicUrl, isOwnCookie }: HeaderDe
       ...['x-forwarded-host', publicUrl.host, 'x-forwarded-proto', proto, 'x-forwarded-port', port],
       ...(isStripped ? ['x-forwarded-prefix', route.path] : []),
     ],
+    attach: (route.token.principal === 'app' ? route.token.attach : undefined) ?? BEARER,
   }
 }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { TokenHeader } from '../domain/route.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { isDropped } from './dropped-names.ts'
 import { isTraceparent, traceparentFrom } from './trace.ts'
@@ -6,12 +7,16 @@ import { isTraceparent, traceparentFrom } from './trace.ts'
 /** What a route lets through, compiled once. */
 export interface OutboundRules {
   readonly only: ReadonlySet<string> | undefined
+  /** Names that this route's identity goes by: nobody else can say them. */
+  readonly identity?: ReadonlySet<string> | undefined
   readonly cookies: ReadonlySet<string>
   readonly isOwnCookie: (name: string) => boolean
   /** `;host=…;proto=…`, from public_url, never from the request. */
   readonly forwardedTail: string
   /** X-Forwarded-Host, -Proto, -Port and, where the route strips its path, -Prefix: names and values in turn. */
   readonly forwardedConstants: readonly string[]
+  /** Where the token goes; a client's header of that name never passes. */
+  readonly attach: TokenHeader
 }
 
 /**
@@ -26,15 +31,23 @@ export const outboundHeaders = (
     readonly chain: readonly string[]
     readonly requestId: string
     readonly token: Secret<'access-token'> | undefined
+    /** Names and values in turn. */
+    readonly identity?: readonly string[] | undefined
     readonly hasBody: boolean
   },
 ): string[] => {
   const { rawHeaders, headers } = request
-  const { only } = rules
+  const { only, identity } = rules
   let out: string[] = []
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = decided(rawHeaders[i] ?? '')
-    if (name === '' || (only !== undefined && !only.has(name) && !BODY_HEADERS.has(name))) continue
+    if (
+      name === '' ||
+      name === rules.attach.name ||
+      identity?.has(name) ||
+      (only !== undefined && !only.has(name) && !BODY_HEADERS.has(name))
+    )
+      continue
     if (name === 'content-length' && !gateway.hasBody && (request.method === 'GET' || request.method === 'HEAD')) continue
     out.push(name, rawHeaders[i + 1] ?? '')
   }
@@ -46,7 +59,8 @@ export const outboundHeaders = (
   out.push('traceparent', traceparentFrom(headers['traceparent']))
   if (headers['tracestate'] !== undefined && isTraceparent(headers['traceparent'])) out.push('tracestate', String(headers['tracestate']))
   out.push('x-request-id', gateway.requestId)
-  if (gateway.token !== undefined) out.push('authorization', `Bearer ${gateway.token.reveal()}`)
+  if (gateway.identity !== undefined) for (const text of gateway.identity) out.push(text)
+  if (gateway.token !== undefined) out.push(rules.attach.name, `${rules.attach.prefix}${gateway.token.reveal()}`)
   return out
 }
 

@@ -193,14 +193,6 @@ export const FILE_CASES: readonly Case[] = [
     'auth0',
     'Choose one of: generic, keycloak, entra.',
   ),
-  c(
-    'config.not-supported-yet',
-    'a grant of a later release',
-    tokenRoute('{ principal: user, audience: a, grant: on_behalf_of }'),
-    '9:51',
-    'on_behalf_of',
-    'Choose one of: auto, refresh',
-  ),
   c('config.not-supported-yet', 'a key of a later release', good({}, ['providers: { a: {} }']), '6:1', 'providers', 'docs/settings.md'),
   c('config.not-supported-yet', 'several tenants', good({ issuer: '  tenant: common\n  profile: entra' }), '3:11', 'common', 'one tenant'),
   c(

@@ -421,7 +421,7 @@ export const SETTING_CASES: readonly Case[] = [
     tokenRoute('{ principal: none, audience: api }'),
     '9:5',
     'token',
-    'Remove grant, audience and scopes',
+    'Keep `principal: none` alone',
   ),
   c('config.route-token-for-nobody', 'a user token for nobody', tokenRoute('{ principal: user }'), '9:5', 'token', 'Add `audience`'),
   c(
@@ -430,7 +430,7 @@ export const SETTING_CASES: readonly Case[] = [
     tokenRoute('{ principal: user, audience: a, grant: client_credentials }'),
     '9:51',
     'client_credentials',
-    'grant: refresh',
+    '`auto` knows',
   ),
   c(
     'config.allow-choice',

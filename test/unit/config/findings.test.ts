@@ -7,8 +7,9 @@ import { redis, tokenRoute } from './finding-case.ts'
 import { FILE_CASES } from './findings-of-files.ts'
 import { RULE_CASES } from './findings-of-rules.ts'
 import { SETTING_CASES } from './findings-of-settings.ts'
+import { QUIET_TOKENS, TOKEN_CASES } from './findings-of-tokens.ts'
 
-const CASES = [...FILE_CASES, ...SETTING_CASES, ...RULE_CASES]
+const CASES = [...FILE_CASES, ...SETTING_CASES, ...RULE_CASES, ...TOKEN_CASES]
 
 describe('every finding names its code, place and fix', () => {
   it.each(CASES)('$code: $because', ({ code, text, at, under, fix, from, also }) => {
@@ -33,6 +34,10 @@ describe('every finding names its code, place and fix', () => {
       { code: 'config.file-unreadable', fix: CONFIG_CODES['config.file-unreadable'].fix },
     ])
   })
+})
+
+it.each(QUIET_TOKENS)('nothing is said of a token that is right: %s', (_because, text) => {
+  expect(findingsOf(load(text)).map(({ code }) => code)).toEqual([])
 })
 
 it('no code of the catalogue is without a case', () => {
