@@ -1,6 +1,5 @@
 import type { ProviderProfile } from '../domain/provider.ts'
 import type { RouteToken } from '../domain/route.ts'
-import { traitsOf } from '../provider/profiles.ts'
 
 /** The sentences of `explain` and of docs/policy.md: one place, so that they cannot disagree. */
 
@@ -24,9 +23,12 @@ export const audienceNote = (profile: ProviderProfile): string => {
     case 'audience':
       return 'the audience is named by the parameter `audience`'
     case 'scope':
-      return traitsOf(profile).scopesCarryAudience
-        ? 'the audience stands in front of each scope'
-        : 'no parameter names the audience: a mapper of one of the scopes must add it to the token'
+      if (profile.scopesCarryAudience) return 'the audience stands in front of each scope'
+      return {
+        many: 'no parameter names the audience: a mapper of one of the scopes must add it to the token',
+        one: 'no parameter names the audience: the authorization server, which is the issuer, is for one audience',
+        none: 'tokens are for the provider’s own APIs: the scopes say it all, and one token carries all that were granted',
+      }[profile.audiences]
   }
 }
 

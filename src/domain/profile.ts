@@ -101,6 +101,8 @@ export interface LoginFacts {
 }
 
 export interface LogoutFacts {
+  /** The claim that `logout_hint` repeats, so that nobody is asked which account to sign out. */
+  readonly hintClaim: string | undefined
   /** A front-channel notice has no `iss` (it has `sid` alone). */
   readonly frontchannelWithoutIssuer: boolean
   /** `provider.logout.frontchannel` unless set. */

@@ -122,6 +122,8 @@ export interface Provider {
   /** RP-Initiated Logout 1.0 §2; undefined when the provider has no end_session_endpoint or discovery is away. The URL may hold an id_token_hint. */
   endSessionUrl(hint: {
     readonly idToken: Secret<'id-token'> | undefined
+    /** Of the session: for profiles that are told the account by a claim of theirs. */
+    readonly claims?: Claims | undefined
     readonly state: string
   }): Promise<Secret<'logout-url'> | undefined>
   /** @param rules requireType: only `typ: logout+jwt` will do */

@@ -61,7 +61,7 @@ export const logout = async (deps: LogoutDeps, request: LogoutRequest): Promise<
   // 3. The way to the provider, for one use.
   if (request.reason === 'local' || !opened.session) return { kind: 'ended', ref: undefined }
   const url = await Promise.race([
-    deps.provider.endSessionUrl({ idToken: opened.session.grant.idToken, state: visitor.requestId }),
+    deps.provider.endSessionUrl({ idToken: opened.session.grant.idToken, claims: opened.session.grant.claims, state: visitor.requestId }),
     deps.clock.sleep(PROVIDER_PATIENCE).then(() => undefined),
   ])
   return { kind: 'ended', ref: url && (await deps.continuation.put(url)) }

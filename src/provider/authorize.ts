@@ -4,6 +4,7 @@ import type { Ask } from '../domain/token.ts'
 import { Secret } from '../kernel/secret.ts'
 import { offlineConfiguration } from './call.ts'
 import type { Metadata } from './discovery.ts'
+import { stringOf } from './json.ts'
 import { authorizationScopes } from './scopes.ts'
 import type { ScopeRules } from './scopes.ts'
 
@@ -23,7 +24,7 @@ export type AuthorizationRequest = Parameters<Provider['authorizationUrl']>[0]
 
 /** RFC 6749 §4.1.1 with RFC 7636 S256 always, whatever the metadata says. Extras cannot replace a parameter of ours. */
 export const authorizationParameters = async (client: ClientFacts, request: AuthorizationRequest): Promise<URLSearchParams> => {
-  const parameters = new URLSearchParams(request.extras)
+  const parameters = new URLSearchParams({ ...client.profile.login.parameters, ...request.extras })
   const own = {
     client_id: client.clientId,
     response_type: 'code',
@@ -63,5 +64,8 @@ export const endSessionUrl = (
   if (!metadata.endSessionEndpoint) return undefined
   const parameters = new URLSearchParams({ post_logout_redirect_uri: client.postLogoutRedirectUri.href, state: hint.state })
   if (client.profile.logoutHint === 'id-token' && hint.idToken) parameters.set('id_token_hint', hint.idToken.reveal())
+  const { hintClaim } = client.profile.logout
+  const account = hintClaim === undefined || !hint.claims ? undefined : stringOf(hint.claims, hintClaim)
+  if (account !== undefined) parameters.set('logout_hint', account)
   return Secret.of('logout-url', buildEndSessionUrl(offlineConfiguration(metadata, client.clientId), parameters).href)
 }

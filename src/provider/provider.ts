@@ -26,6 +26,7 @@ import { authorize } from './par.ts'
 import type { ParMode } from './par.ts'
 import { redeem } from './redeem.ts'
 import type { Room } from './room.ts'
+import { knownScopes } from './scopes.ts'
 import { isForm, issuerIn } from './tenants.ts'
 import { application, refresh } from './token-endpoint.ts'
 import { denialOf } from './token-outcome.ts'
@@ -103,7 +104,7 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
       homeTenant: deps.homeTenant,
       redirectUri: new URL(deps.redirectUri),
       postLogoutRedirectUri: new URL(deps.postLogoutRedirectUri),
-      scopes: { profile, loginScopes: deps.scopes, userAsks: deps.userAsks },
+      scopes: { profile, loginScopes: knownScopes(deps.scopes, profile), userAsks: deps.userAsks },
     },
     discovery: createDiscovery({ ...deps, fetch }),
     keys: createKeys({ name, fetch, clock, log, random, timeoutMs: keysTimeoutMs }),

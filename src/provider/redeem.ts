@@ -12,7 +12,7 @@ import type { Metadata } from './discovery.ts'
 import { checkIdToken, lastingClaims } from './id-token.ts'
 import { stringOf } from './json.ts'
 import type { Room } from './room.ts'
-import { grantedScopes } from './scopes.ts'
+import { grantedScopes, withheld } from './scopes.ts'
 import { addressedIn, checkTenant, isForm, issuerOf } from './tenants.ts'
 import { denialOf } from './token-outcome.ts'
 import { accessTokenOf, parseTokenResponse } from './token-response.ts'
@@ -146,6 +146,7 @@ const judge = async (
       'access token of the login is for another audience',
     )
   if (!refreshToken) room.log.info({ provider: room.name }, 'login yielded no refresh token: offline_access may need consent')
+  const isWhole = ask !== undefined && !unusable && withheld(tokens.scopes, ask, room.client.profile).length === 0
   const scopes = grantedScopes(tokens.scopes, [...room.client.scopes.loginScopes, ...(ask?.scopes ?? [])], room.client.scopes.loginScopes)
   return signedIn(room, {
     claims,
@@ -153,7 +154,7 @@ const judge = async (
     tokens,
     refreshToken,
     scopes,
-    access: ask && !unusable ? accessTokenOf(tokens, ask, now) : undefined,
+    access: isWhole ? accessTokenOf(tokens, ask, now) : undefined,
   })
 }
 

@@ -30,7 +30,8 @@ export const entra: ProviderProfile = {
   login: { ...generic.login, refusals: ['AADSTS50105'] },
   // A token for itself needs no role. 700016, 90002: no such application or tenant; 7000112: switched off; 7000218: none was seen.
   credential: { probe: 'client-credentials', probeScope: '{client_id}/.default', hopeless: [700016, 90002, 7000112, 7000218] },
-  logout: { frontchannelWithoutIssuer: true, frontchannelByDefault: true },
+  // An optional claim; without it the user picks the account.
+  logout: { hintClaim: 'login_hint', frontchannelWithoutIssuer: true, frontchannelByDefault: true },
   claims: {
     ...generic.claims,
     // `sub` is another at each client.

@@ -17,7 +17,7 @@ export const generic: ProviderProfile = {
   // invalid_client comes before invalid_grant (RFC 6749 §3.2.1), and a refresh token that is none needs no permission.
   credential: { probe: 'refresh-token', probeScope: undefined, hopeless: [] },
   login: { parameters: {}, withheldScopes: [], refreshScope: 'narrow', grantsSingleScopes: false, refusals: [], scopeNames: {} },
-  logout: { frontchannelWithoutIssuer: false, frontchannelByDefault: false },
+  logout: { hintClaim: undefined, frontchannelWithoutIssuer: false, frontchannelByDefault: false },
   claims: {
     user: ['iss', 'sub'],
     tenant: 'tid',
