@@ -18,12 +18,9 @@ const ACCESS_TOKEN_SECONDS = 5
 const CLIENT_ID = 'sallyport-faults'
 export const AUDIENCES = ['https://one.example/', 'https://two.example/'] as const
 export const APP_AUDIENCE = AUDIENCES[0]
-export const USERS: readonly DevUser[] = Array.from({ length: 6 }, (_one, at) => ({
-  subject: `user-${at}`,
-  name: `User ${at}`,
-  email: `user-${at}@example.com`,
-  roles: [],
-}))
+export const usersOf = (count: number): readonly DevUser[] =>
+  Array.from({ length: count }, (_one, at) => ({ subject: `user-${at}`, name: `User ${at}`, email: `user-${at}@example.com`, roles: [] }))
+export const USERS = usersOf(6)
 
 export interface FaultWorld {
   readonly url: string
@@ -47,6 +44,11 @@ export interface FaultWorldOptions {
   readonly topology: Topology
   /** Another entry than bin/sallyport.mjs, for tests of the tests. */
   readonly entry?: string | undefined
+  /** `USERS` unless given. */
+  readonly users?: readonly DevUser[] | undefined
+  /** `AUDIENCES` unless given. */
+  readonly audiences?: readonly string[] | undefined
+  readonly accessTokenSeconds?: number | undefined
 }
 
 const PRELOAD = new URL('../gateway-preload.child.ts', import.meta.url).href
@@ -54,7 +56,7 @@ const MAIN = fileURLToPath(new URL('../../../bin/sallyport.mjs', import.meta.url
 
 /** Three gateways over one Redis, a provider with strict rotation and an API, with a proxy of ours on every line on which something may go wrong. */
 export const startFaultWorld = async (options: FaultWorldOptions): Promise<FaultWorld> => {
-  const { program, random, record, now } = options
+  const { program, random, record, now, users = USERS, audiences = AUDIENCES, accessTokenSeconds = ACCESS_TOKEN_SECONDS } = options
   const store = await startStoreServers(program, options.topology)
   const proxy = await startProviderProxy(record, now)
   const api = await startRecordingApi()
@@ -65,13 +67,13 @@ export const startFaultWorld = async (options: FaultWorldOptions): Promise<Fault
   const provider = await startProviderProcess({
     port: 0,
     issuer,
-    users: USERS,
+    users,
     clientId: CLIENT_ID,
     clientSecret,
     redirectUri: `${publicUrl}/bff/callback`,
     postLogoutRedirectUri: `${publicUrl}/bff/logout/callback`,
-    resources: Object.fromEntries(AUDIENCES.map((audience) => [audience, ['read']])),
-    accessTokenSeconds: ACCESS_TOKEN_SECONDS,
+    resources: Object.fromEntries(audiences.map((audience) => [audience, ['read']])),
+    accessTokenSeconds,
   })
   proxy.target = provider.port
   const fleet = await startGateways({
@@ -80,7 +82,7 @@ export const startFaultWorld = async (options: FaultWorldOptions): Promise<Fault
     redisPlace: store.place,
     store: [`    grace: ${GRACE_MS / 1000}s`],
     providerLines: ['  rotation: strict', `  timeout: ${PROVIDER_TIMEOUT_MS / 1000}s`],
-    routes: routesTo(api),
+    routes: routesTo(api, audiences),
     lines: ['telemetry: { log: { level: error } }'],
     entry: options.entry ?? MAIN,
     env: (at) => {
@@ -92,8 +94,8 @@ export const startFaultWorld = async (options: FaultWorldOptions): Promise<Fault
   return worldOf({ fleet, store, proxy, provider, api })
 }
 
-const routesTo = ({ url }: RecordingApi): string[] => [
-  ...AUDIENCES.flatMap((audience, at) => [
+const routesTo = ({ url }: RecordingApi, audiences: readonly string[]): string[] => [
+  ...audiences.flatMap((audience, at) => [
     `  - path: /api/${at}`,
     `    upstream: ${url}`,
     `    token: { principal: user, audience: '${audience}', scopes: [read] }`,

@@ -11,12 +11,21 @@ export type TokenFate =
   | { readonly kind: 'cut'; readonly after: number }
   | { readonly kind: 'late'; readonly ms: number }
 
+/** Answered in the provider's place: it never hears of the request, but the gateway cannot know that of every answer. */
+export interface Instead {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
 export interface ProviderProxy {
   readonly port: number
   /** Where the provider really is; set before the first request. */
   target: number
   /** Asked for each answer of the token endpoint on its way to a gateway. */
   fate: (gateway: number, isRefresh: boolean) => Promise<TokenFate>
+  /** Asked for each refresh before it is passed on. */
+  instead: (gateway: number) => Instead | undefined
   stop(): Promise<void>
 }
 
@@ -55,7 +64,10 @@ export const startProviderProxy = async (record: (event: HistoryEvent) => void, 
     const spent = isToken ? new URLSearchParams(body.toString('utf8')).get('refresh_token') : null
     const id = spent === null ? undefined : (ids += 1)
     if (spent !== null && id !== undefined) record({ kind: 'sent', id, gateway, at: now(), spent: hashOf(spent) })
-    const { status, headers, answer } = await forward(agent, proxy.target, request, body)
+    const instead = spent === null ? undefined : proxy.instead(gateway)
+    const { status, headers, answer } = instead
+      ? { ...instead, answer: Buffer.from(instead.body) }
+      : await forward(agent, proxy.target, request, body)
     const issued = isToken ? partsOf(answer) : undefined
     const fate = isToken ? await proxy.fate(gateway, spent !== null) : ({ kind: 'pass' } as const)
     if (fate.kind === 'late') await new Promise((resolve) => setTimeout(resolve, fate.ms))
@@ -84,6 +96,7 @@ export const startProviderProxy = async (record: (event: HistoryEvent) => void, 
     port: (server.address() as AddressInfo).port,
     target: 0,
     fate: async () => ({ kind: 'pass' }),
+    instead: () => undefined,
     stop: async () => {
       agent.destroy()
       server.closeAllConnections()

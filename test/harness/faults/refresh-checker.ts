@@ -1,0 +1,103 @@
+import type { At, HistoryEvent, Issued, Sent } from './history.ts'
+
+export interface RefreshBounds {
+  /** How long one call to the provider may take. */
+  readonly providerTimeoutMs: number
+  /** How long a replica that received an answer needs at most to have stored it. */
+  readonly saveMs: number
+  /** A token that is younger is renewed by nobody: up to the last fifth of its life, less what clocks and lines may differ by. */
+  readonly youngMs: number
+}
+
+export interface RefreshVerdict {
+  readonly violations: readonly string[]
+  readonly counts: {
+    readonly refreshes: number
+    /** Token calls without which somebody would have had no token. */
+    readonly needed: number
+    /** Issued while another good token for the same session and audience was at hand. */
+    readonly redundant: number
+    /** Calls whose outcome their sender could not know. */
+    readonly unknown: number
+    /** Answered by a no that says nothing was spent. */
+    readonly answeredNo: number
+    readonly recoveries: number
+    readonly sessionsLost: number
+  }
+}
+
+/** What its sender knows of a refresh. */
+type Outcome = 'received' | 'not-spent' | 'unknown'
+
+/**
+ * Spec §5, judged from outside: one session per user, so that a subject names its session. No refresh token is sent again after a replica that lived
+ * received its rotation; at most one recovery per unknown outcome; nobody loses a session whose answers all arrived; nobody asks for what is at hand.
+ */
+export const checkRefreshes = (events: readonly HistoryEvent[], bounds: RefreshBounds): RefreshVerdict => {
+  const violations: string[] = []
+  const sent = kindOf(events, 'sent').toSorted((a, b) => a.at - b.at)
+  const answered = kindOf(events, 'issued').toSorted((a, b) => a.at - b.at)
+  const answers = new Map(answered.flatMap((answer) => (answer.sent === undefined ? [] : [[answer.sent, answer] as const])))
+  const kills = kindOf(events, 'fault').filter(({ fault }) => fault === 'gateway-kill')
+  const sessionOf = new Map(answered.flatMap(({ refresh, subject }) => (refresh && subject ? [[refresh, subject] as const] : [])))
+
+  const fellWithin = (gateway: number, from: At, to: At): boolean =>
+    kills.some((kill) => kill.gateway === gateway && kill.from >= from && kill.from <= to)
+  const outcomeOf = ({ id, at, gateway }: Sent): Outcome => {
+    const answer = answers.get(id)
+    if (!answer?.delivered || answer.at - at > bounds.providerTimeoutMs) return 'unknown'
+    if (answer.status === 429 || answer.status === 503) return 'not-spent'
+    if (answer.status >= 500) return 'unknown'
+    return fellWithin(gateway, at, answer.at + bounds.saveMs) ? 'unknown' : 'received'
+  }
+
+  // 1. What is sent twice.
+  let recoveries = 0
+  for (const [spent, sends] of Map.groupBy(sent, (one) => one.spent)) {
+    const who = `${sessionOf.get(spent) ?? spent}: ${sends.map((one) => `gateway ${one.gateway} at ${Math.round(one.at)} ms (${outcomeOf(one)})`).join(', ')}`
+    const spending = sends.filter((one) => outcomeOf(one) !== 'not-spent')
+    if (spending.length > 1) recoveries += 1
+    if (spending.length > 2) violations.push(`recovered more than once: ${who}`)
+    else if (spending[1] && spending[0] && outcomeOf(spending[0]) === 'received')
+      violations.push(`sent again after its rotation arrived: ${who}`)
+  }
+
+  // 2. Who was signed out.
+  const lost = new Map(kindOf(events, 'op').flatMap((op) => (op.status === 401 ? [[op.user, op] as const] : [])))
+  for (const [user, op] of lost)
+    if (!sent.some((one) => sessionOf.get(one.spent) === user && one.at <= op.to && outcomeOf(one) === 'unknown'))
+      violations.push(`${user} was signed out (${op.code}) though every answer had arrived`)
+
+  // 3. What was asked for in vain: calls ≤ needed + injected. A success that was not needed is owed to one whose answer got lost, a refusal to a loss.
+  const unknown = sent.filter((one) => outcomeOf(one) === 'unknown')
+  const answeredNo = sent.filter((one) => outcomeOf(one) === 'not-spent').length
+  const statusOf = ({ id }: Sent): number | undefined => answers.get(id)?.status
+  const issued = sent.filter((one) => statusOf(one) === 200).length
+  const redundant = countRedundant(answered, bounds.youngMs)
+  const needed = issued - redundant
+  const lostAnswers = unknown.filter((one) => statusOf(one) === 200).length
+  if (redundant > lostAnswers)
+    violations.push(`${redundant} tokens were asked for while one was at hand; ${lostAnswers} answers had got lost`)
+  const refused = sent.filter((one) => statusOf(one) === 400).length
+  if (refused > lost.size) violations.push(`${refused} refusals for ${lost.size} lost sessions`)
+  return {
+    violations,
+    counts: { refreshes: sent.length, needed, redundant, unknown: unknown.length, answeredNo, recoveries, sessionsLost: lost.size },
+  }
+}
+
+const countRedundant = (answered: readonly Issued[], youngMs: number): number => {
+  const last = new Map<string, At>()
+  let count = 0
+  for (const { sent, status, delivered, subject, audience, at } of answered) {
+    if (status !== 200 || subject === undefined || audience === undefined) continue
+    const key = `${subject} ${audience}`
+    const before = last.get(key)
+    if (sent !== undefined && before !== undefined && at - before < youngMs) count += 1
+    if (delivered) last.set(key, at)
+  }
+  return count
+}
+
+const kindOf = <K extends HistoryEvent['kind']>(events: readonly HistoryEvent[], kind: K): Extract<HistoryEvent, { kind: K }>[] =>
+  events.filter((event): event is Extract<HistoryEvent, { kind: K }> => event.kind === kind)
