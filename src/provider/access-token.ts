@@ -1,7 +1,8 @@
 import type { ProviderProfile } from '../domain/provider.ts'
-import type { Ask, Claims } from '../domain/token.ts'
+import type { Ask, Claims, TokenPrincipal } from '../domain/token.ts'
 import type { Secret } from '../kernel/secret.ts'
-import { decodeJwt, stringOf } from './json.ts'
+import { decodeJwt } from './json.ts'
+import { principalOf } from './principal.ts'
 import { isGuid } from './tenants.ts'
 
 export type AccessTokenCheck = 'access-token-audience' | 'access-token-principal'
@@ -21,17 +22,18 @@ export const checkAccessToken = (
     return ask.audience !== undefined && want.profile.accessToken.alwaysReadable && !isEncrypted(token)
       ? 'access-token-audience'
       : undefined
-  if (principalOf(payload, want.clientId, want.profile) === (want.principal === 'user' ? 'app' : 'user')) return 'access-token-principal'
+  const standsFor = principalOf(payload, want.clientId, want.profile)
+  if (standsFor !== undefined && (standsFor === 'application') !== (want.principal === 'app')) return 'access-token-principal'
   return ask.audience === undefined || isFor(payload, ask.audience, want.profile) ? undefined : 'access-token-audience'
 }
 
-/** undefined: it does not say. RFC 9068 §2.2: without a user, `sub` is the client; Entra says `idtyp`, and has a claim that only users' tokens have. */
-const principalOf = (payload: Claims, clientId: string, profile: ProviderProfile): 'user' | 'app' | undefined => {
-  const type = stringOf(payload, 'idtyp')
-  if (type === 'app' || type === 'user') return type
-  if (stringOf(payload, 'sub') === clientId) return 'app'
-  const { userClaim } = profile.accessToken
-  return userClaim !== undefined && stringOf(payload, userClaim) !== undefined ? 'user' : undefined
+/** For the broker to hold against the route; undefined: it does not say, or not to us. */
+export const standsForOf = (
+  token: Secret<'access-token'>,
+  { clientId, profile }: { readonly clientId: string; readonly profile: ProviderProfile },
+): TokenPrincipal | undefined => {
+  const payload = decodeJwt(token.reveal())?.payload
+  return payload && principalOf(payload, clientId, profile)
 }
 
 const isFor = (payload: Claims, audience: string, profile: ProviderProfile): boolean => {

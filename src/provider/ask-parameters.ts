@@ -15,9 +15,14 @@ export const refreshParameters = (ask: Ask, granted: readonly string[], rules: S
 export const applicationParameters = (ask: Ask, profile: ProviderProfile): URLSearchParams =>
   parameters(ask, profile, applicationScopes(ask, profile))
 
-/** RFC 8693 §2.1. Where scopes say it all in a refresh, an exchange still names its audience: it is what exchanges are for. */
-export const exchangeParameters = (ask: Ask, profile: ProviderProfile): URLSearchParams =>
-  parameters(ask, { ...profile, target: profile.target === 'scope' ? 'audience' : profile.target }, exchangeScopes(ask))
+/**
+ * RFC 8693 §2.1: `resource` is an absolute URI, `audience` a name that provider and client know. Where scopes say it all in a refresh, an exchange still
+ * names its audience: it is what exchanges are for.
+ */
+export const exchangeParameters = (ask: Ask, profile: ProviderProfile): URLSearchParams => {
+  const byUri = profile.target === 'resource' && ask.audience !== undefined && URL.canParse(ask.audience)
+  return parameters(ask, { ...profile, target: byUri ? 'resource' : 'audience' }, exchangeScopes(ask))
+}
 
 /** RFC 7523 §2.1 as Entra takes it: one resource, in the scopes. */
 export const onBehalfOfParameters = (ask: Ask, profile: ProviderProfile): URLSearchParams =>

@@ -6,6 +6,7 @@ import { fromNumericDate, seconds, toNumericDate } from '../kernel/time.ts'
 import type { Instant } from '../kernel/time.ts'
 import { SKEW_SECONDS } from './id-token.ts'
 import { decodeJwt, stringOf } from './json.ts'
+import { clientOf, isApplication } from './principal.ts'
 import type { Room } from './room.ts'
 import { checkTenant, issuerOf } from './tenants.ts'
 
@@ -104,10 +105,6 @@ const audiencesOf = (claims: Claims): readonly string[] | undefined => {
   return list.every((one): one is string => typeof one === 'string') ? list : undefined
 }
 
-/** RFC 9068 §2.2; before it everybody had a name of their own. */
-const clientOf = (claims: Claims): string | undefined =>
-  stringOf(claims, 'client_id') ?? stringOf(claims, 'azp') ?? stringOf(claims, 'appid') ?? stringOf(claims, 'cid')
-
 /** undefined: it speaks of none. RFC 8693 §4.2 says `scope`, one string; `scp` is a string at Entra and a list at Okta. */
 const scopesOf = (claims: Claims): readonly string[] | undefined => {
   const value = claims['scope'] ?? claims['scp']
@@ -119,24 +116,6 @@ const rolesOf = (claims: Claims): readonly string[] => {
   const { roles } = claims
   return Array.isArray(roles) ? roles.filter((role): role is string => typeof role === 'string') : []
 }
-
-/** Without a user, `sub` is the client (RFC 9068 §2.2), or the profile knows another sign. */
-const isApplication = (claims: Claims, { userClaims, application }: CallerFacts): boolean => {
-  const client = clientOf(claims)
-  if (client === undefined) return false // no rule could name it
-  const type = stringOf(claims, 'idtyp')
-  if (type !== undefined) return type === 'app'
-  if (userClaims.some((name) => Object.hasOwn(claims, name))) return false
-  return stringOf(claims, 'sub') === client || application.some((marks) => bears(claims, marks, client))
-}
-
-/** `{sub}` stands for the value of another claim, `{client}` for the application's name, `*` for any text. */
-const bears = (claims: Claims, marks: CallerFacts['application'][number], client: string): boolean =>
-  Object.entries(marks).every(([name, wanted]) => {
-    const value = stringOf(claims, name)
-    if (value === undefined || value === '') return false
-    return wanted === '*' || value === wanted.replace('{client}', () => client).replace('{sub}', () => stringOf(claims, 'sub') ?? '')
-  })
 
 /** Discovery and keys are this room's own, as for an ID token: nothing in the token says where its key lies. */
 export const readBearerToken = async (

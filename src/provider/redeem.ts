@@ -5,7 +5,7 @@ import { assertNever } from '../kernel/assert.ts'
 import { Secret } from '../kernel/secret.ts'
 import { fromNumericDate, seconds } from '../kernel/time.ts'
 import type { Instant } from '../kernel/time.ts'
-import { checkAccessToken } from './access-token.ts'
+import { checkAccessToken, standsForOf } from './access-token.ts'
 import { codeParameters } from './ask-parameters.ts'
 import { checkCallback, checkResponse, invalid } from './callback.ts'
 import type { Metadata } from './discovery.ts'
@@ -154,7 +154,7 @@ const judge = async (
     tokens,
     refreshToken,
     scopes,
-    access: isWhole ? accessTokenOf(tokens, ask, now) : undefined,
+    access: isWhole ? accessTokenOf(tokens, ask, now, standsForOf(tokens.token, room.client)) : undefined,
   })
 }
 

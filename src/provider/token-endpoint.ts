@@ -5,7 +5,7 @@ import type { Ask, Claims, TokenAnswer } from '../domain/token.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { millis, seconds } from '../kernel/time.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
-import { checkAccessToken } from './access-token.ts'
+import { checkAccessToken, standsForOf } from './access-token.ts'
 import { applicationParameters, refreshParameters } from './ask-parameters.ts'
 import type { Call } from './call.ts'
 import type { Metadata } from './discovery.ts'
@@ -58,7 +58,7 @@ export const refresh = async (room: Room, refreshToken: Secret<'refresh-token'>,
     return { kind: 'refused', reason: 'consent-required', providerCode: 'scope-not-granted' }
   return {
     kind: 'issued',
-    access: accessTokenOf(tokens, ask, now),
+    access: accessTokenOf(tokens, ask, now, standsForOf(tokens.token, room.client)),
     refreshToken: rotated,
     refreshEndsAt: tokens.refreshEndsAt,
     claims: identity.claims,
@@ -104,7 +104,8 @@ export const answerWithoutGrant = (
   if (unusable) return violation(unusable)
   // Ours is the stricter reading; what only the library objects to is refused all the same.
   if (!call.accepted) return violation('response')
-  const access = accessTokenOf(parsed.tokens, ask, now)
+  const standsFor = principal === 'elsewhere' ? undefined : standsForOf(parsed.tokens.token, room.client)
+  const access = accessTokenOf(parsed.tokens, ask, now, standsFor)
   return { kind: 'issued', access, refreshToken: undefined, refreshEndsAt: undefined, claims: undefined, idToken: undefined }
 }
 

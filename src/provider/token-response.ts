@@ -1,4 +1,4 @@
-import type { AccessToken, Ask, Claims } from '../domain/token.ts'
+import type { AccessToken, Ask, Claims, TokenPrincipal } from '../domain/token.ts'
 import { Secret } from '../kernel/secret.ts'
 import { after, minutes, seconds } from '../kernel/time.ts'
 import type { Instant } from '../kernel/time.ts'
@@ -87,10 +87,11 @@ const scopesOf = (value: unknown): readonly string[] | undefined => {
   return scopes.length > 0 ? scopes.slice(0, SCOPES_MAX) : undefined
 }
 
-export const accessTokenOf = (tokens: TokenSet, ask: Ask, now: Instant): AccessToken => ({
+export const accessTokenOf = (tokens: TokenSet, ask: Ask, now: Instant, standsFor: TokenPrincipal | undefined): AccessToken => ({
   key: ask.key,
   token: tokens.token,
   issuedAt: now,
   expiresAt: tokens.expiresAt,
   scopes: tokens.scopes ?? ask.scopes,
+  ...(standsFor !== undefined && { standsFor }),
 })

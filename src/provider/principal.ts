@@ -1,0 +1,37 @@
+import type { CallerFacts, ProviderProfile } from '../domain/profile.ts'
+import type { Claims, TokenPrincipal } from '../domain/token.ts'
+import { isObject, stringOf } from './json.ts'
+
+/**
+ * Whose rights a token carries, by what it says itself; undefined: it does not say. RFC 9068 §2.2: without a user, `sub` is the client. RFC 8693 §4.1: `act`
+ * names who acts for the user.
+ */
+export const principalOf = (claims: Claims, clientId: string, profile: ProviderProfile): TokenPrincipal | undefined => {
+  const type = stringOf(claims, 'idtyp')
+  if (type === 'app' || stringOf(claims, 'sub') === clientId || isApplication(claims, profile.callers)) return 'application'
+  if (isObject(claims['act'])) return 'user-through-application'
+  const { userClaim } = profile.accessToken
+  return type === 'user' || (userClaim !== undefined && stringOf(claims, userClaim) !== undefined) ? 'user' : undefined
+}
+
+/** RFC 9068 §2.2; before it everybody had a name of their own. */
+export const clientOf = (claims: Claims): string | undefined =>
+  stringOf(claims, 'client_id') ?? stringOf(claims, 'azp') ?? stringOf(claims, 'appid') ?? stringOf(claims, 'cid')
+
+/** Without a user, `sub` is the client (RFC 9068 §2.2), or the profile knows another sign. */
+export const isApplication = (claims: Claims, { userClaims, application }: CallerFacts): boolean => {
+  const client = clientOf(claims)
+  if (client === undefined) return false // no rule could name it
+  const type = stringOf(claims, 'idtyp')
+  if (type !== undefined) return type === 'app'
+  if (userClaims.some((name) => Object.hasOwn(claims, name))) return false
+  return stringOf(claims, 'sub') === client || application.some((marks) => bears(claims, marks, client))
+}
+
+/** `{sub}` stands for the value of another claim, `{client}` for the application's name, `*` for any text. */
+const bears = (claims: Claims, marks: CallerFacts['application'][number], client: string): boolean =>
+  Object.entries(marks).every(([name, wanted]) => {
+    const value = stringOf(claims, name)
+    if (value === undefined || value === '') return false
+    return wanted === '*' || value === wanted.replace('{client}', () => client).replace('{sub}', () => stringOf(claims, 'sub') ?? '')
+  })
