@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { runRefreshStorm } from '../test/harness/faults/refresh-storm.ts'
 import { runFaults } from '../test/harness/faults/run.ts'
 import { findProgram } from '../test/harness/redis.setup.ts'
 
@@ -14,6 +15,8 @@ const { values } = parseArgs({
     topology: { type: 'string', default: 'both' },
     /** Minutes by which clocks of gateways may be off. More than half a minute behind the provider no ID token is believed: nobody can sign in there. */
     offsets: { type: 'string', default: '-3,0,3' },
+    /** How long fifty sessions refresh at a provider that loses answers; 0: not at all. */
+    'refresh-seconds': { type: 'string', default: '60' },
   },
 })
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
@@ -47,4 +50,13 @@ for (const topology of topologies) {
       : `${result.violations.length} violations; again with --seed ${seed} --topology ${topology}`,
   )
   if (result.violations.length > 0) process.exitCode = 1
+}
+
+const refreshMs = Number(values['refresh-seconds']) * 1_000
+if (refreshMs > 0) {
+  const { counts, crossed, requests, violations } = await runRefreshStorm({ program, seed, forMs: refreshMs })
+  say(`refresh: ${requests} requests`)
+  for (const [name, count] of Object.entries(counts)) say(`  ${name}: ${count}`)
+  for (const what of [...violations, ...crossed]) say(`VIOLATION ${what}`)
+  if (violations.length + crossed.length > 0) process.exitCode = 1
 }

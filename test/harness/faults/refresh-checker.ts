@@ -63,12 +63,13 @@ export const checkRefreshes = (events: readonly HistoryEvent[], bounds: RefreshB
   }
 
   // 2. Who was signed out.
+  const hadUnknown = (user: string | undefined, before: At): boolean =>
+    sent.some((one) => sessionOf.get(one.spent) === user && one.at <= before && outcomeOf(one) === 'unknown')
   const lost = new Map(kindOf(events, 'op').flatMap((op) => (op.status === 401 ? [[op.user, op] as const] : [])))
   for (const [user, op] of lost)
-    if (!sent.some((one) => sessionOf.get(one.spent) === user && one.at <= op.to && outcomeOf(one) === 'unknown'))
-      violations.push(`${user} was signed out (${op.code}) though every answer had arrived`)
+    if (!hadUnknown(user, op.to)) violations.push(`${user} was signed out (${op.code}) though every answer had arrived`)
 
-  // 3. What was asked for in vain: calls ≤ needed + injected. A success that was not needed is owed to one whose answer got lost, a refusal to a loss.
+  // 3. What was asked for in vain: calls ≤ needed + injected. A success that was not needed is owed to one whose answer got lost.
   const unknown = sent.filter((one) => outcomeOf(one) === 'unknown')
   const answeredNo = sent.filter((one) => outcomeOf(one) === 'not-spent').length
   const statusOf = ({ id }: Sent): number | undefined => answers.get(id)?.status
@@ -78,8 +79,9 @@ export const checkRefreshes = (events: readonly HistoryEvent[], bounds: RefreshB
   const lostAnswers = unknown.filter((one) => statusOf(one) === 200).length
   if (redundant > lostAnswers)
     violations.push(`${redundant} tokens were asked for while one was at hand; ${lostAnswers} answers had got lost`)
-  const refused = sent.filter((one) => statusOf(one) === 400).length
-  if (refused > lost.size) violations.push(`${refused} refusals for ${lost.size} lost sessions`)
+  for (const one of sent)
+    if (statusOf(one) === 400 && !hadUnknown(sessionOf.get(one.spent), one.at))
+      violations.push(`${sessionOf.get(one.spent)} was refused a refresh at ${Math.round(one.at)} ms though every answer had arrived`)
   return {
     violations,
     counts: { refreshes: sent.length, needed, redundant, unknown: unknown.length, answeredNo, recoveries, sessionsLost: lost.size },
