@@ -18,6 +18,7 @@ import { endMine, mySessions } from '../flows/my-sessions.ts'
 import { resumeLogin } from '../flows/login-resume.ts'
 import { login } from '../flows/login.ts'
 import { createRevocations, revokeWithSessions } from '../flows/revocations.ts'
+import { createUpstreamRejections } from '../flows/upstream-rejections.ts'
 import { StartError } from '../kernel/start-error.ts'
 import type { Clock } from '../kernel/time.ts'
 import { systemClock } from '../kernel/time.ts'
@@ -80,6 +81,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   // 2. Proxy. Asking for every pool now reads the CA files: a missing one is found at the start.
   const pools = agents()
   const open = connections(clock)
+  const rejections = createUpstreamRejections({ broker, log, metrics, audit, clock })
   const forwarder = createForwarder({
     agents: pools,
     ...headerDeps(publicUrl),
@@ -90,9 +92,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
     connections: open,
     isDraining,
     problem: proxiedProblem(context.problems),
-    onUpstreamUnauthorized: (route, sessionRef, requestId) => {
-      log.warn({ requestId, route: route.name, ...(sessionRef && { sessionRef }), hint: REJECTION_HINT }, 'upstream rejected our token')
-    },
+    onRejected: rejections.note,
   })
   const frontend = await frontendOf(settings)
   for (const route of [...routes, ...(frontend.kind === 'upstream' ? [frontend.route] : [])]) pools.poolFor(route)
@@ -140,8 +140,6 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   })
   return { app, open, forwarder, waiting, pools, background, revocations, unsubscribe: () => following.forEach((stop) => stop()) }
 }
-
-const REJECTION_HINT = 'compare token.audience and token.scopes of the route with what the API validates'
 
 const tlsPair = ({ certificateFile, privateKeyFile }: NonNullable<Settings['listen']['tls']>) => {
   const pair = { cert: readFileSync(certificateFile), key: readFileSync(privateKeyFile) }

@@ -52,6 +52,14 @@ export type AuditEvent = AuditWho &
       }
     | { readonly event: 'token.revoked'; readonly outcome: 'revoked' | 'unsupported' | 'unavailable' }
     | {
+    /** An API called a token of ours invalid; `replaced`: another one was asked for and came. Once a minute per session and audience. */
+    | {
+        readonly event: 'token.rejected-upstream'
+        readonly route: string
+        readonly principal: 'user' | 'app'
+        readonly audience?: string | undefined
+        readonly outcome: 'replaced' | 'kept'
+      }
         readonly event: 'access.denied'
         readonly route: string
         readonly principal: 'user' | 'app' | 'none'

@@ -20,6 +20,8 @@ export interface Broker {
    */
   peekBearer(caller: BearerCaller, ask: Ask, now: Instant): AccessToken | undefined
   bearer(caller: BearerCaller, ask: Ask): Promise<TokenOutcome>
+  /** An upstream called `rejected` invalid before its time: another one than that, asked for now if nobody else has. */
+  replace(whose: TokenHolder, ask: Ask, rejected: AccessToken): Promise<TokenOutcome>
   /** True when the session was confirmed by the provider recently enough for any route, app routes included. */
   isConfirmed(held: HeldSession, now: Instant): boolean
   /** Makes it so by a refresh; 'confirmed' also while the provider is away within the grace. */
@@ -29,3 +31,9 @@ export interface Broker {
     held: HeldSession,
   ): Promise<{ readonly kind: 'refreshed'; readonly session: Session } | Exclude<TokenOutcome, { kind: 'issued' }>>
 }
+
+/** Whose a token is. */
+export type TokenHolder =
+  | { readonly kind: 'session'; readonly held: HeldSession }
+  | { readonly kind: 'bearer'; readonly caller: BearerCaller }
+  | { readonly kind: 'application' }

@@ -89,7 +89,16 @@ export const METRICS = {
     help: 'Tokens that were not attached because they stand for somebody else than the route calls for, by grant.',
     labels: ['grant'],
   },
-  sallyport_broker_upstream_rejections_total: { kind: 'counter', help: 'Upstream answers 401 to a token of ours.', labels: ['route'] },
+  sallyport_broker_upstream_rejections_total: {
+    kind: 'counter',
+    help: 'Upstream answers to a token of ours: 401, or 403 with a challenge.',
+    labels: ['route', 'status'],
+  },
+  sallyport_proxy_repeated_requests_total: {
+    kind: 'counter',
+    help: 'Requests sent a second time with a new token, after the upstream had called the first one invalid.',
+    labels: ['route'],
+  },
   sallyport_credentials_state: {
     kind: 'gauge',
     help: 'Client credentials by thumbprint: 1 candidate, 2 probing, 3 active, 4 retiring, 5 retired, 0 withdrawn, expired or gone.',

@@ -10,9 +10,15 @@ export interface Facts {
   readonly reason?: string
   /** An OAuth `error` code or AADSTS number as the provider sent it, cut to `[A-Za-z0-9_.-]{1,64}`. */
   readonly providerCode?: string
+  /** The `error` of an upstream's challenge, cut alike. */
+  readonly upstreamCode?: string
   /** Network error code such as ECONNREFUSED. */
   readonly cause?: string
   readonly grant?: string
+  readonly principal?: string
+  /** Separated by blanks. */
+  readonly scopes?: string
+  readonly expiresInSeconds?: number
   readonly status?: number
   readonly method?: string
   /** Path without its query. */

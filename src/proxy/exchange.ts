@@ -1,67 +1,23 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
-import type { Dispatcher, Pool } from 'undici'
+import type { Dispatcher } from 'undici'
 import type { ProblemCode } from '../domain/problem.ts'
 import { problem } from '../domain/problem.ts'
-import type { Route } from '../domain/route.ts'
-import type { SessionRef } from '../domain/session.ts'
-import type { Metrics } from '../domain/metric.ts'
-import type { AccessLog, Log } from '../kernel/ports.ts'
-import type { Secret } from '../kernel/secret.ts'
-import type { Instant } from '../kernel/time.ts'
-import type { Connections, OpenStream } from './connections.ts'
-import type { InboundRules, UpstreamHeaders } from './inbound-headers.ts'
+import type { AccessToken } from '../domain/token.ts'
+import { challengeOf } from './challenge.ts'
+import type { OpenStream } from './connections.ts'
+import type { Follower } from './follow.ts'
+import { followDrain } from './follow.ts'
+import type { ExchangeDeps, Forwarding, Lane } from './forwarding.ts'
+import type { UpstreamHeaders } from './inbound-headers.ts'
 import { inboundHeaders, isEventStream } from './inbound-headers.ts'
-import type { OutboundRules } from './outbound-headers.ts'
-import type { ProblemAnswer } from './upstream-failure.ts'
+import { KeptBody } from './limits.ts'
+import { send } from './send.ts'
 import { answerProblem, causeOf, problemDocument, problemOf } from './upstream-failure.ts'
-
-/** One request to forward; everything about it has been decided. */
-export interface Forwarding {
-  readonly request: IncomingMessage
-  /** Hijacked: nobody else writes to it. */
-  readonly response: ServerResponse
-  readonly route: Route
-  /** Canonical, matched to `route`. */
-  readonly path: string
-  /** With its question mark, or ''. */
-  readonly query: string
-  readonly requestId: string
-  readonly token: Secret<'access-token'> | undefined
-  /** `idleEndsAt`: unless it is used again. */
-  readonly session: { readonly ref: SessionRef; readonly endsAt: Instant; readonly idleEndsAt?: Instant | undefined } | undefined
-  readonly principal: 'user' | 'app' | 'none'
-  /** An HTML answer is kept by nobody, the browser's back/forward cache included. */
-  readonly keepsNoPages?: boolean
-  /** `performance.now()` when the request arrived. */
-  readonly startedAt: number
-}
-
-export interface ExchangeDeps {
-  readonly accessLog: AccessLog
-  readonly log: Log
-  readonly metrics: Metrics
-  readonly connections: Connections
-  readonly isDraining: () => boolean
-  /** How a problem is said, a page to a person; without it: the bare document. */
-  readonly problem?: (code: ProblemCode, request: IncomingMessage, route: Route, requestId: string) => ProblemAnswer
-  /** An upstream answered 401 to a token of ours. */
-  readonly onUpstreamUnauthorized: (route: Route, session: SessionRef | undefined, requestId: string) => void
-}
-
-/** A route as compiled for forwarding, with its count of requests under way. */
-export interface Lane {
-  readonly pool: Pool
-  readonly outbound: OutboundRules
-  readonly inbound: InboundRules
-  inFlight: number
-  /** Of all routes. */
-  readonly total: { inFlight: number }
-}
 
 /** Static: nobody reads its stack, and a stack per abandoned request costs. */
 const GONE = new Error('the browser left')
+const REPEATED = new Error('sent again with another token')
 
 /**
  * One request and its answer. Raw dispatch: undici calls these methods as the upstream talks, they write to the browser, and both sides stop each other
@@ -70,12 +26,14 @@ const GONE = new Error('the browser left')
  * `isDone` means that the answer's end is decided: whoever sets it owns what happens next, and whatever undici still says is ignored. That settles the
  * races between the browser leaving, the upstream failing and the answer being complete.
  */
-export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
+export class Exchange implements Dispatcher.DispatchHandler, OpenStream, Follower {
   readonly #deps: ExchangeDeps
   readonly #lane: Lane
   readonly #forwarding: Forwarding
-  readonly #address: string
+  readonly #chain: readonly string[]
+  #isRepeated = false
   #controller: Dispatcher.DispatchController | undefined
+  #old: Dispatcher.DispatchController | undefined
   /** The head, held back until the first byte of the body: a failure before it is still a clean 502 or 504. */
   #head: string[] | undefined
   /** A body that arrived in one piece, kept so that head and body leave in one write. */
@@ -88,15 +46,21 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
   #isDone = false
   #isGone = false
   #isClosed = false
-  body: Readable | null = null
+  #body: Readable | null = null
 
-  constructor(deps: ExchangeDeps, lane: Lane, forwarding: Forwarding, address: string) {
+  constructor(deps: ExchangeDeps, lane: Lane, forwarding: Forwarding, chain: readonly string[]) {
     this.#deps = deps
     this.#lane = lane
     this.#forwarding = forwarding
-    this.#address = address
+    this.#chain = chain
     lane.inFlight += 1
     lane.total.inFlight += 1
+  }
+
+  /** Off it goes. */
+  start(body: Readable | null): void {
+    this.#body = body
+    send(this.#lane, this.#forwarding, this.#chain, this.#forwarding.token, body, this)
   }
 
   /** Answers in the upstream's place. */
@@ -134,7 +98,7 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
       status: response.headersSent ? this.#status : LEFT_BEFORE_ANSWER,
       ms: performance.now() - startedAt,
       bytes: this.#bytes,
-      address: this.#address,
+      address: this.#chain[0] ?? 'unknown',
       sessionRef: session?.ref,
       principal,
       cut: !response.writableFinished,
@@ -164,16 +128,60 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
     this.onResponseError(controller, new Error('unasked upgrade'))
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: UpstreamHeaders): void {
-    if (status < 200 || this.#isDone) return // 103 and kin are not forwarded
-    const { request, response, route, requestId, session, principal, token, keepsNoPages } = this.#forwarding
-    if (status === 401 && token !== undefined) {
-      this.#deps.metrics.count('sallyport_broker_upstream_rejections_total', { route: route.name })
-      this.#deps.onUpstreamUnauthorized(route, session?.ref, requestId)
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: UpstreamHeaders): void {
+    if (status < 200 || this.#isDone || this.#isOld(controller)) return // 103 and kin are not forwarded
+    if (status === 401 || status === 403) {
+      const other = this.#rejected(status, headers['www-authenticate'])
+      if (other) {
+        // The answer stands still until it is known whether it is the one that counts.
+        controller.pause()
+        void other.then((access) => this.#repeat(controller, access, status, headers))
+        return
+      }
     }
+    this.#begin(status, headers)
+  }
+
+  /** A token of ours was refused. A promise: another one may come. */
+  #rejected(status: 401 | 403, header: string | string[] | undefined): Promise<AccessToken | undefined> | undefined {
+    if (this.#forwarding.token === undefined) return undefined
+    const challenge = challengeOf(header)
+    if (status === 403 && !challenge) return undefined // the API's own no
+    const { request } = this.#forwarding
+    const isKept = this.#body === null || (this.#body instanceof KeptBody && this.#body.whole() !== undefined)
+    const mayRepeat = !this.#isRepeated && isKept && REPEATABLE.has(request.method ?? '')
+    const other = this.#deps.onRejected(this.#forwarding, { status, challenge }, mayRepeat)
+    return mayRepeat ? other : undefined
+  }
+
+  /** Once, and only what can be sent twice. The browser may have left, and the upstream may have cut its answer, while the provider was asked. */
+  #repeat(controller: Dispatcher.DispatchController, access: AccessToken | undefined, status: number, headers: UpstreamHeaders): void {
+    if (this.#isDone || this.#isOld(controller)) return
+    if (!access || this.#deps.isDraining()) {
+      this.#begin(status, headers)
+      controller.resume()
+      return
+    }
+    this.#isRepeated = true
+    this.#controller = undefined // from here on nothing of the first answer counts, nor that it was cut
+    this.#old = controller
+    controller.abort(REPEATED)
+    const body = this.#body instanceof KeptBody ? (this.#body.whole() ?? null) : null
+    this.#body = null
+    this.#deps.metrics.count('sallyport_proxy_repeated_requests_total', { route: this.#forwarding.route.name })
+    send(this.#lane, this.#forwarding, this.#chain, access.token, body, this)
+  }
+
+  /** Of an answer that was given up for a second one. */
+  #isOld(controller: Dispatcher.DispatchController | undefined): boolean {
+    return controller !== undefined && controller === this.#old
+  }
+
+  #begin(status: number, headers: UpstreamHeaders): void {
+    const { request, response, requestId, session, principal, keepsNoPages } = this.#forwarding
     const head = inboundHeaders(headers, this.#lane.inbound, session !== undefined || principal !== 'none', keepsNoPages)
     head.push('x-request-id', requestId)
-    const isUploading = this.body !== null && !request.complete
+    const isUploading = this.#body !== null && !request.complete
     if (isUploading || this.#deps.isDraining()) head.push('connection', 'close')
     this.#status = status
     this.#head = head
@@ -196,7 +204,7 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#isDone) return
+    if (this.#isDone || this.#isOld(controller)) return
     if (this.#head) this.#writeHead()
     this.#bytes += chunk.length
     if (chunk.length === this.#length) {
@@ -207,13 +215,13 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
     const { response } = this.#forwarding
     if (response.write(chunk)) return
     controller.pause()
-    response.once('drain', onDrain)
+    followDrain(response)
     this.#limitStandstill()
   }
 
   /** Trailers are never forwarded. */
-  onResponseEnd(): void {
-    if (this.#isDone) return
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
+    if (this.#isDone || this.#isOld(controller)) return
     if (this.#head) this.#writeHead()
     this.#isDone = true
     if (this.#bytes > STANDSTILL_BYTES) this.#limitStandstill()
@@ -222,8 +230,8 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
   }
 
   /** The controller may be missing: the connection was never made. */
-  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: unknown): void {
-    if (this.#isDone) return
+  onResponseError(controller: Dispatcher.DispatchController | undefined, error: unknown): void {
+    if (this.#isDone || this.#isOld(controller)) return
     const { response, route, requestId } = this.#forwarding
     const cause = causeOf(error)
     const code = problemOf(cause)
@@ -270,29 +278,16 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream {
   }
 }
 
+/** RFC 9110 §9.2.2. What is not idempotent is sent again only if it never left (spec §7). */
+const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
+
 /** The system takes about that much at once, whoever reads it. */
 const STANDSTILL_BYTES = 64 * 1024
 
 /** Nobody received a status; nginx's number for it. */
 const LEFT_BEFORE_ANSWER = 499
 
-/** Finds the exchange of a response without a closure per request. */
-const EXCHANGE = Symbol('exchange')
-interface Carrier extends ServerResponse {
-  [EXCHANGE]?: Exchange
-}
-export const follow = (response: ServerResponse, exchange: Exchange): void => {
-  const carrier: Carrier = response
-  carrier[EXCHANGE] = exchange
-  response.on('close', onClose)
-}
-function onClose(this: Carrier): void {
-  this[EXCHANGE]?.closed()
-}
 const endConnection = (socket: Socket): void => void socket.destroy()
-function onDrain(this: Carrier): void {
-  this[EXCHANGE]?.drained()
-}
 
 const withoutLength = (head: readonly string[]): string[] => {
   const at = head.indexOf('content-length')

@@ -1,13 +1,14 @@
 import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import type { ProblemCode } from '../domain/problem.ts'
 import type { Route } from '../domain/route.ts'
 import type { Agents } from './agents.ts'
-import type { ExchangeDeps, Forwarding, Lane } from './exchange.ts'
-import { Exchange, follow } from './exchange.ts'
+import { Exchange } from './exchange.ts'
+import { follow } from './follow.ts'
+import type { ExchangeDeps, Forwarding, Lane } from './forwarding.ts'
 import type { HeaderDeps } from './header-rules.ts'
 import { inboundRules, outboundRules } from './header-rules.ts'
-import { BodyLimit, hasBody, requestFault } from './limits.ts'
-import { outboundHeaders } from './outbound-headers.ts'
+import { BodyLimit, hasBody, KEPT_BYTES_MAX, KeptBody, requestFault } from './limits.ts'
 import type { TrustedProxies } from './trusted-proxies.ts'
 
 export interface ForwarderDeps extends ExchangeDeps, HeaderDeps {
@@ -43,11 +44,10 @@ export const createForwarder = (deps: ForwarderDeps): Forwarder => {
   }, GAUGES_MS).unref()
 
   const forward: Forwarder['forward'] = (forwarding) => {
-    const { request, response, route, path, query } = forwarding
+    const { request, response, route } = forwarding
     const lane = laneOf(route)
     // Read now: undici takes the socket off a request whose upload it destroys.
-    const chain = deps.trustedProxies.chainOf(request)
-    const exchange = new Exchange(deps, lane, forwarding, chain[0] ?? 'unknown')
+    const exchange = new Exchange(deps, lane, forwarding, deps.trustedProxies.chainOf(request))
     // 1. One listener accounts for whatever happens. A browser that left while the token was fetched has closed already: no event will come.
     follow(response, exchange)
     if (response.closed || response.destroyed) {
@@ -62,28 +62,8 @@ export const createForwarder = (deps: ForwarderDeps): Forwarder => {
       exchange.refuse(fault)
       return
     }
-    // 3. Off it goes. undici reports even its own refusals through the handler.
-    const sendsBody = hasBody(request)
-    if (sendsBody) exchange.body = request.headers['content-length'] === undefined ? counted(request, route) : request
-    const headers = outboundHeaders(request, lane.outbound, {
-      chain,
-      requestId: forwarding.requestId,
-      token: forwarding.token,
-      hasBody: sendsBody,
-    })
-    lane.pool.dispatch(
-      {
-        path: upstreamTarget(route, path) + query,
-        method: request.method ?? '',
-        headers,
-        body: exchange.body,
-        headersTimeout: route.limits.headersTimeoutMs,
-        // An event stream may be silent for as long as it likes; the session's end bounds it.
-        bodyTimeout: request.headers.accept?.includes('text/event-stream') ? 0 : route.limits.bodyTimeoutMs,
-        blocking: false,
-      },
-      exchange,
-    )
+    // 3. Off it goes.
+    exchange.start(hasBody(request) ? bodyOf(request, route) : null)
   }
   return { forward, inFlight: () => total.inFlight, close: () => clearInterval(gauges) }
 }
@@ -102,13 +82,13 @@ const faultOf = ({ request, route, path, token, principal }: Forwarding, lane: L
 const isUnder = (prefix: string, path: string): boolean =>
   path.startsWith(prefix) && (path.length === prefix.length ? path !== '' : path[prefix.length] === '/')
 
-const upstreamTarget = (route: Route, path: string): string => {
-  if (route.upstreamPath === route.path) return path
-  const target = route.upstreamPath + path.slice(route.path.length)
-  return target === '' ? '/' : target
+/** Counted where its length is not known; kept where it is small and might be sent again. */
+const bodyOf = (request: IncomingMessage, route: Route): Readable => {
+  const { 'content-length': length } = request.headers
+  if (length === undefined) return request.pipe(new BodyLimit(route.limits.bodyBytesMax))
+  const isKept = (request.method === 'PUT' || request.method === 'DELETE') && Number(length) <= KEPT_BYTES_MAX
+  return isKept && route.token.principal !== 'none' ? request.pipe(new KeptBody(Number(length))) : request
 }
-
-const counted = (request: IncomingMessage, route: Route): BodyLimit => request.pipe(new BodyLimit(route.limits.bodyBytesMax))
 
 const compileLane = (deps: ForwarderDeps, route: Route, total: Lane['total']): Lane => ({
   pool: deps.agents.poolFor(route),

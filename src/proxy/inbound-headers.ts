@@ -18,10 +18,13 @@ const CACHE_CONTROL = 4
 const SHARED_CACHE = 5
 const CLEAR_SITE_DATA = 6
 
-/** Of an upstream's answer: never to the browser. */
+/**
+ * Of an upstream's answer: never to the browser. `WWW-Authenticate` speaks of the token that the gateway attached, which is nothing the caller could change,
+ * and may name scopes and authorization servers; `Basic` in it would open the browser's own password window.
+ */
 export const DROPPED_ANSWERS: readonly string[] = (
   'connection keep-alive proxy-connection te trailer transfer-encoding upgrade proxy-authenticate proxy-authorization proxy-authentication-info ' +
-  'authorization set-cookie2 x-request-id x-content-type-options alt-svc x-sendfile x-reproxy-url x-lighttpd-send-file'
+  'authorization www-authenticate authentication-info set-cookie2 x-request-id x-content-type-options alt-svc x-sendfile x-reproxy-url x-lighttpd-send-file'
 ).split(' ')
 /** CORS is the gateway's business; x-accel-* would be obeyed by an nginx in front of us. */
 export const DROPPED_ANSWER_FAMILIES: readonly string[] = ['access-control-', 'x-accel-']

@@ -54,6 +54,29 @@ export class BodyLimit extends Transform {
   }
 }
 
+/** The largest body that is kept for a second try. */
+export const KEPT_BYTES_MAX = 64 * 1024
+
+/** A small body of known length on its way to the upstream, and a copy of it. */
+export class KeptBody extends Transform {
+  readonly #length: number
+  readonly #chunks: Buffer[] = []
+  #bytes = 0
+  constructor(length: number) {
+    super()
+    this.#length = length
+  }
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.#bytes += chunk.length
+    this.#chunks.push(chunk)
+    done(null, chunk)
+  }
+  /** undefined: it has not all arrived. */
+  whole(): Buffer | undefined {
+    return this.#bytes === this.#length ? Buffer.concat(this.#chunks) : undefined
+  }
+}
+
 class BodyTooLarge extends Error {
   readonly code = BODY_TOO_LARGE
 }

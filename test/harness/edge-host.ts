@@ -27,6 +27,7 @@ import { login } from '../../src/flows/login.ts'
 import { createLogoutContinue } from '../../src/flows/logout-continue.ts'
 import { logout } from '../../src/flows/logout.ts'
 import { endMine, mySessions } from '../../src/flows/my-sessions.ts'
+import { createUpstreamRejections } from '../../src/flows/upstream-rejections.ts'
 import { createRevocations, revokeWithSessions } from '../../src/flows/revocations.ts'
 import type { AccessEntry, Facts, Log } from '../../src/kernel/ports.ts'
 import { Secret } from '../../src/kernel/secret.ts'
@@ -312,6 +313,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     app: async () => ({ kind: 'issued', access: issued }),
     peekBearer: () => issued,
     bearer: async () => ({ kind: 'issued', access: issued }),
+    replace: async () => ({ kind: 'refused', code: 'token.audience-denied' }),
     isConfirmed: () => true,
     confirm: async () => ({ kind: 'confirmed' }),
     refreshNow: async ({ session }) => ({ kind: 'refreshed', session }),
@@ -402,7 +404,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     connections: open,
     isDraining: () => false,
     problem: proxiedProblem(context.problems),
-    onRejected: () => undefined,
+    onRejected: createUpstreamRejections({ broker, log, metrics, audit, clock }).note,
   })
   endStreamsWithSessions(store, open, clock)
   const sources = options.roleSources ?? roleSources('generic', the.clientId)

@@ -15,6 +15,8 @@ import { canonicalPath } from '../../src/policy/canonical-path.ts'
 import { agents } from '../../src/proxy/agents.ts'
 import type { Connections } from '../../src/proxy/connections.ts'
 import { connections } from '../../src/proxy/connections.ts'
+import type { AccessToken } from '../../src/domain/token.ts'
+import type { Rejection } from '../../src/proxy/forwarding.ts'
 import type { Forwarder } from '../../src/proxy/forwarder.ts'
 import { createForwarder } from '../../src/proxy/forwarder.ts'
 import { trustedProxies } from '../../src/proxy/trusted-proxies.ts'
@@ -32,6 +34,8 @@ export interface ProxyHost {
   readonly connections: Connections
   readonly forwarder: Forwarder
   readonly unauthorized: { readonly route: string; readonly session: string | undefined }[]
+  /** What becomes of a rejection; nothing unless set. */
+  onRejected: ((rejection: Rejection, mayRepeat: boolean) => Promise<AccessToken | undefined> | undefined) | undefined
   isDraining: boolean
   /** When set, a request waits for it between its guards and its forwarding, as it would for a token. */
   beforeForward: ((response: ServerResponse) => Promise<void>) | undefined
@@ -100,7 +104,10 @@ export const proxyHost = async (upstream: URL, options: HostOptions = {}): Promi
     metrics: { count: (name, labels) => void counts.push({ name, labels }), gauge: () => {}, observe: () => {} },
     connections: open,
     isDraining: () => host.isDraining,
-    onUpstreamUnauthorized: ({ name }, session) => void unauthorized.push({ route: name, session }),
+    onRejected: ({ route: { name }, session }, rejection, mayRepeat) => {
+      unauthorized.push({ route: name, session: session?.ref })
+      return host.onRejected?.(rejection, mayRepeat)
+    },
     ...(options.responseHeaders && { responseHeaders: options.responseHeaders }),
   })
   const app = fastify({ routerOptions: { ignoreTrailingSlash: false }, exposeHeadRoutes: false })
@@ -140,6 +147,7 @@ export const proxyHost = async (upstream: URL, options: HostOptions = {}): Promi
     connections: open,
     forwarder,
     unauthorized,
+    onRejected: undefined,
     isDraining: false,
     beforeForward: undefined,
     principal: route.token.principal,

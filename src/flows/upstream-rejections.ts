@@ -1,0 +1,179 @@
+import type { AuditSink } from '../domain/audit-event.ts'
+import type { Broker, TokenHolder } from '../domain/broker.ts'
+import type { BearerCaller } from '../domain/caller.ts'
+import type { Metrics } from '../domain/metric.ts'
+import type { Route } from '../domain/route.ts'
+import type { HeldSession } from '../domain/session.ts'
+import type { AccessToken, Ask, GrantName } from '../domain/token.ts'
+import type { Log } from '../kernel/ports.ts'
+import type { Clock, Instant } from '../kernel/time.ts'
+import { between, minutes } from '../kernel/time.ts'
+
+export interface UpstreamRejectionsDeps {
+  readonly broker: Pick<Broker, 'replace'>
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly audit: AuditSink
+  readonly clock: Pick<Clock, 'now'>
+}
+
+/** A request whose token an upstream refused; proxy/ has more of it. */
+export interface Rejected {
+  readonly route: Route
+  readonly requestId: string
+  readonly principal: 'user' | 'app' | 'none'
+  readonly access?: AccessToken | undefined
+  readonly held?: HeldSession | undefined
+  readonly caller?: BearerCaller | undefined
+}
+
+export interface UpstreamRejections {
+  /**
+   * Counts and explains it; where the token is called invalid, asks for another one. A promise: the request may be sent again with what comes of it.
+   * Never rejects.
+   * @param mayRepeat otherwise the new token is for whoever comes next
+   */
+  note(
+    rejected: Rejected,
+    why: { readonly status: 401 | 403; readonly challenge: { readonly isBearer: boolean; readonly error: string | undefined } | undefined },
+    mayRepeat: boolean,
+  ): Promise<AccessToken | undefined> | undefined
+}
+
+/** Spec §5. An API that refuses whatever it is sent must not turn each request into a call to the provider. */
+const REPLACED_EVERY = minutes(1)
+const TOLD_EVERY = minutes(1)
+const ENTRIES_MAX = 10_000
+
+interface Replacement {
+  readonly at: Instant
+  /** Fingerprint of the token that was refused. */
+  readonly rejected: string
+  readonly outcome: Promise<AccessToken | undefined>
+}
+
+/** What an upstream's no comes to: 401, or 403 with a challenge, to a token of ours. */
+export const createUpstreamRejections = ({ broker, log, metrics, audit, clock }: UpstreamRejectionsDeps): UpstreamRejections => {
+  const replacements = new Map<string, Replacement>()
+  const told = new Map<string, Instant>()
+
+  const explain = ({ route, requestId, principal, access, held, caller }: Rejected, status: number, error: string | undefined): void => {
+    const now = clock.now()
+    const key = `${route.name} ${status}`
+    // One line in a minute says as much as thousands; the metric counts them all.
+    const isTold = isWithin(told.get(key), now, TOLD_EVERY)
+    if (!isTold) told.set(key, now)
+    const ask = askOf(route, caller)
+    const facts = {
+      requestId,
+      route: route.name,
+      status,
+      principal,
+      ...(held && { sessionRef: held.session.ref }),
+      ...(ask?.audience !== undefined && { audience: ask.audience }),
+      ...(ask && { grant: ask.grant, scopes: (access?.scopes ?? ask.scopes).join(' ') }),
+      ...(access && { expiresInSeconds: Math.round(between(now, access.expiresAt) / 1000) }),
+      ...(error !== undefined && { upstreamCode: error }),
+      hint: HINTS.get(error ?? '') ?? (status === 401 ? HINT_401 : HINT_403),
+    }
+    if (isTold) log.debug(facts, 'upstream rejected our token')
+    else log.warn(facts, 'upstream rejected our token')
+  }
+
+  const replace = async (rejected: Rejected, whose: TokenHolder, ask: Ask, access: AccessToken): Promise<AccessToken | undefined> => {
+    let replaced: AccessToken | undefined
+    try {
+      const outcome = await broker.replace(whose, ask, access)
+      // What came back may be the very token that was refused: a provider that keeps its own cache.
+      if (outcome.kind === 'issued' && !outcome.access.token.equals(access.token)) replaced = outcome.access
+    } catch (error) {
+      log.error({ requestId: rejected.requestId, cause: error instanceof Error ? error.name : 'unknown' }, 'token could not be replaced')
+    }
+    const { route, requestId, held, caller } = rejected
+    audit.record({
+      requestId,
+      sessionRef: held?.session.ref,
+      subject: held?.session.card.subject ?? caller?.subject,
+      tenant: held?.session.card.tenant ?? caller?.tenant,
+      event: 'token.rejected-upstream',
+      route: route.name,
+      principal: rejected.principal === 'app' ? 'app' : 'user',
+      audience: ask.audience,
+      outcome: replaced ? 'replaced' : 'kept',
+    })
+    return replaced
+  }
+
+  /** Once per token, and once a minute per session (or caller, or application) and audience. All who were refused with the same token share what comes. */
+  const replacementOf = (rejected: Rejected): Promise<AccessToken | undefined> | undefined => {
+    const { access, route, caller } = rejected
+    const ask = askOf(route, caller)
+    const whose = holderOf(rejected)
+    if (!access || !ask || !whose || !REPLACEABLE.has(ask.grant)) return undefined
+    const key = `${nameOf(whose)} ${ask.key}`
+    const now = clock.now()
+    const fingerprint = access.token.fingerprint()
+    const before = replacements.get(key)
+    if (before?.rejected === fingerprint) return before.outcome
+    if (isWithin(before?.at, now, REPLACED_EVERY)) return undefined
+    const outcome = replace(rejected, whose, ask, access)
+    replacements.delete(key) // to the young end
+    replacements.set(key, { at: now, rejected: fingerprint, outcome })
+    for (const oldest of replacements.keys()) {
+      if (replacements.size <= ENTRIES_MAX) break
+      replacements.delete(oldest)
+    }
+    return outcome
+  }
+
+  return {
+    note: (rejected, { status, challenge }, mayRepeat) => {
+      metrics.count('sallyport_broker_upstream_rejections_total', { route: rejected.route.name, status: String(status) })
+      explain(rejected, status, challenge?.error)
+      // RFC 6750 §3.1: only this says that another token might do.
+      if (status !== 401 || !challenge?.isBearer || challenge.error !== 'invalid_token') return undefined
+      const outcome = replacementOf(rejected)
+      return mayRepeat ? outcome : undefined
+    },
+  }
+}
+
+const isWithin = (at: Instant | undefined, now: Instant, length: number): boolean => {
+  if (at === undefined) return false
+  const since = between(at, now)
+  return since >= 0 && since < length // a clock that was set back mutes nothing
+}
+
+const askOf = ({ token }: Route, caller: BearerCaller | undefined): Ask | undefined => {
+  if (token.principal === 'none') return undefined
+  return token.principal === 'user' && caller ? token.bearerAsk : token.ask
+}
+
+const holderOf = ({ principal, held, caller }: Rejected): TokenHolder | undefined => {
+  if (principal === 'app') return { kind: 'application' }
+  if (caller) return { kind: 'bearer', caller }
+  return held && { kind: 'session', held }
+}
+
+const nameOf = (whose: TokenHolder): string => {
+  if (whose.kind === 'session') return whose.held.session.ref
+  return whose.kind === 'bearer' ? `bearer ${whose.caller.token.fingerprint()}` : 'application'
+}
+
+/** The others are somebody else's to renew: the caller's own token, a key from a file. */
+const REPLACEABLE: ReadonlySet<GrantName> = new Set<GrantName>([
+  'refresh',
+  'exchange',
+  'on_behalf_of',
+  'client_credentials',
+  'service_account',
+])
+
+const HINT_401 = 'compare token.audience of the route with the audience, issuer and keys that the API validates by'
+const HINT_403 = 'compare token.scopes of the route, and token.principal, with what the API asks for'
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ['invalid_token', HINT_401],
+  ['insufficient_scope', HINT_403],
+  ['insufficient_user_authentication', 'the API wants a stronger or a newer sign-in, which this release does not ask for by itself'],
+  ['insufficient_claims', 'the API answers with a claims challenge, which this release does not pass on to a sign-in'],
+])
