@@ -1,4 +1,5 @@
 import type { AuditEvent } from '../../src/domain/audit-event.ts'
+import type { KeyFiles } from '../../src/domain/key-file.ts'
 import type { Metrics } from '../../src/domain/metric.ts'
 import type { HeldSession, Session } from '../../src/domain/session.ts'
 import type { AccessToken, Ask, TokenOutcome } from '../../src/domain/token.ts'
@@ -42,7 +43,11 @@ export interface Fleet {
 }
 
 export const createFleet = (
-  options: Partial<FakeProviderOptions> & { readonly settings?: Partial<BrokerSettings>; readonly asks?: readonly Ask[] } = {},
+  options: Partial<FakeProviderOptions> & {
+    readonly settings?: Partial<BrokerSettings>
+    readonly asks?: readonly Ask[]
+    readonly keys?: KeyFiles
+  } = {},
 ): Fleet => {
   const clock = manualClock()
   const provider = createFakeProvider({ clock, ...options })
@@ -84,6 +89,7 @@ export const createFleet = (
           audit: { record: (event) => void audit.push(event) },
           settings,
           asks,
+          ...(options.keys && { keys: options.keys }),
         }),
       }
     },
