@@ -7,6 +7,7 @@ import { createAccess, usesTls } from './access-redis.ts'
 import type { RedisAccess } from './access-redis.ts'
 import { causeOf } from './cause-redis.ts'
 import { connectorFor } from './connector-redis.ts'
+import type { FailoverWatch } from './failover-watch-redis.ts'
 import type { RedisAddress, RedisSettings, SentinelSettings } from './settings-redis.ts'
 
 /** Long enough for a slow fork of Redis, short enough for a browser; a command that took longer may still have been done. */
@@ -32,6 +33,7 @@ export interface ClientDeps {
   readonly settings: RedisSettings
   readonly log: Log
   readonly access?: RedisAccess | undefined
+  readonly failovers?: FailoverWatch | undefined
 }
 interface ClientExtra {
   readonly protocol?: 2
@@ -68,7 +70,8 @@ const primaryOf = (deps: ClientDeps, sentinel: SentinelSettings): (() => Promise
     for (let i = 0; i < nodes.length; i += 1) {
       const node = nodes[(first + i) % nodes.length]
       const at = node && (await askSentinel(openSentinel(deps, sentinel, node), name))
-      if (!at) continue
+      // One that has not heard of the failover yet leads back to the server that was just left.
+      if (!at || deps.failovers?.isReplaced(at)) continue
       first = (first + i) % nodes.length
       return at
     }

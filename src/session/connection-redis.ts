@@ -58,7 +58,8 @@ type Master = ReturnType<RedisServersOpen['masters']>[number]
 export const connectRedis = (deps: RedisDeps): RedisConnection => {
   const { clock, log, metrics, settings } = deps
   const access = deps.access ?? createAccess(settings, log)
-  const servers = 'cluster' in settings ? openCluster({ settings, log, access }) : openOne({ settings, log, access })
+  const servers =
+    'cluster' in settings ? openCluster({ settings, log, access }) : openOne({ settings, log, access, failovers: deps.failovers })
   const replication = watchReplication(deps)
   const listeners = new Set<() => void>()
   const replacedListeners = new Set<() => void>()
