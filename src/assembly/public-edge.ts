@@ -74,7 +74,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   const continuation = createLogoutContinue({ app: APP, once, sealer })
   const revocations = createRevocations({ provider, once, audit, metrics, clock })
   const { backchannel, frontchannel, requireType } = settings.providers.default.logout
-  const notices = { provider, store, once, audit, metrics, clock, requireType, unknown: createUnknownLimit() }
+  const notices = { provider, store, once, audit, metrics, clock, background, requireType, unknown: createUnknownLimit() }
 
   const mine = { store, directory: rooms.directory, audit }
 

@@ -30,6 +30,8 @@ export type AuditEvent = AuditWho &
     | { readonly event: 'session.ended'; readonly reason: EndReason; readonly stored: boolean }
     /** A logout token was valid: `ended` sessions lived until now. `by`: what it named. */
     | { readonly event: 'backchannel-logout.received'; readonly by: 'provider-session' | 'subject'; readonly ended: number }
+    /** The store was away half way: the same token, if the provider sends it again, ends the rest. */
+    | { readonly event: 'backchannel-logout.unfinished'; readonly by: 'provider-session' | 'subject'; readonly ended: number }
     | { readonly event: 'backchannel-logout.rejected'; readonly check: string }
     /** Only where it ended something: whoever frames the endpoint can invent names. */
     | { readonly event: 'frontchannel-logout.received'; readonly ended: number }

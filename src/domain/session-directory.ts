@@ -39,6 +39,11 @@ export interface SessionDirectory {
    * redeeming and storing is not found in the index, and needs a tombstone.
    */
   endSignIns(provider: string, subject: string): Promise<'stored' | 'unavailable'>
+  /**
+   * The same before sessions are ended by anything else than their subject: every sign-in that came to its end by `at`, or by a second from now if that is
+   * earlier, and is still on its way to its record.
+   */
+  endSignInsUntil(at: Instant): Promise<'stored' | 'unavailable'>
   /** Per key id of the keyring, the latest end of any session sealed with it. */
   keyUsage(): Promise<ReadonlyMap<string, Instant> | 'unavailable'>
 }

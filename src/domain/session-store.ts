@@ -89,7 +89,9 @@ export interface SessionStore {
    */
   entomb(whose: SessionsOf, at: Instant): Promise<'stored' | 'unavailable'>
   /** The second: whatever is there, logins between index and record included; also some that have ended since. */
-  refsOf(whose: SessionsOf): Promise<readonly SessionRef[] | 'unavailable'>
+  refsOf(whose: SessionsOf, most?: number): Promise<readonly SessionRef[] | 'unavailable'>
+  /** Takes out of the index what names no session any more. Best effort. */
+  forget(whose: SessionsOf, ref: SessionRef): Promise<void>
 
   /** One holder per session in the whole fleet; undefined: somebody else holds it. Expires after `length` unless renewed. */
   acquireLease(ref: SessionRef, length: Millis): Promise<Lease | 'held' | 'unavailable'>

@@ -6,7 +6,8 @@ import type { SessionsOf } from '../domain/session.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { minutes } from '../kernel/time.ts'
 import type { Millis } from '../kernel/time.ts'
-import type { EndSessionsOfDeps } from './end-sessions.ts'
+import type { Background } from './background.ts'
+import type { EndedAll, EndSessionsOfDeps } from './end-sessions.ts'
 import { endSessionsOf } from './end-sessions.ts'
 import type { Visitor } from './visitor.ts'
 
@@ -18,6 +19,7 @@ export interface BackchannelLogoutDeps extends EndSessionsOfDeps {
   readonly once: Pick<OnceStore, 'seen' | 'claim'>
   readonly audit: AuditSink
   readonly metrics: Metrics
+  readonly background: Pick<Background, 'run'>
   /** `provider.logout.require_type`. */
   readonly requireType: boolean
 }
@@ -65,16 +67,23 @@ export const backchannelLogout = async (
 
   // 3. End.
   const whose = whoseOf(read)
-  const ended = await endSessionsOf(deps, whose, { at: read.issuedAt, reason: 'provider', who: known })
-  if (ended.kind === 'unavailable') return storeAway() // not remembered: the provider may send the same token again, and everything is done again
-
-  // 4. Remembered last: a replica that dies before this has done less than all, and the same token finishes it. Of two that come at once, both have done
-  // the same thing, and the second claim changes nothing.
-  const remembered = await deps.once.claim('logout-jti', id, REMEMBERED)
-  if (remembered === 'unavailable') return storeAway()
-  deps.audit.record({ ...known, event: 'backchannel-logout.received', by: whose.kind, ended: ended.count })
-  count('ended')
-  return { kind: 'done' }
+  const ending = { at: read.issuedAt, reason: 'provider', who: known } as const
+  /** 4. Remembered last: a replica that dies before this has done less than all, and the same token finishes it. Of two that come at once, both have done
+   * the same thing, and the second claim changes nothing. */
+  const finish = async (last: EndedAll, before: number): Promise<LogoutNotice> => {
+    const total = before + last.count
+    if (last.kind === 'partly') return finish(await endSessionsOf(deps, whose, { ...ending, rest: last.rest }), total)
+    const isDone = last.kind === 'ended' && (await deps.once.claim('logout-jti', id, REMEMBERED)) !== 'unavailable'
+    deps.audit.record({ ...known, event: `backchannel-logout.${isDone ? 'received' : 'unfinished'}`, by: whose.kind, ended: total })
+    if (!isDone) return storeAway() // not remembered: the provider may send the same token again, and the rest is done
+    count('ended')
+    return { kind: 'done' }
+  }
+  const ended = await endSessionsOf(deps, whose, ending)
+  if (ended.kind !== 'partly') return finish(ended, 0)
+  // Thousands: a provider waits for seconds, so the rest follows behind an answer that does not say it was done.
+  deps.background.run(() => finish(ended, 0))
+  return storeAway()
 }
 
 /** §2.7: with a `sid`, that session; without one, all of the subject's at this issuer. */

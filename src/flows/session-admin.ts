@@ -5,10 +5,10 @@ import type { Ended, SessionStore } from '../domain/session-store.ts'
 import type { Clock, Instant, Millis } from '../kernel/time.ts'
 import { after, seconds } from '../kernel/time.ts'
 import type { EndSessionsDeps } from './end-sessions.ts'
-import { endSession, endSessionsOf } from './end-sessions.ts'
+import { endSession, endSessionsOf, UNREAD } from './end-sessions.ts'
 
 export interface SessionAdminDeps extends EndSessionsDeps {
-  readonly store: Pick<SessionStore, 'end' | 'refsOf'>
+  readonly store: Pick<SessionStore, 'end' | 'refsOf' | 'forget'>
   readonly directory: SessionDirectory
   readonly provider: Pick<Provider, 'name' | 'issuer'>
   readonly clock: Clock
@@ -66,8 +66,7 @@ export const endSessions = async (
   const { subject } = filter
   if (subject !== undefined && isSubjectAlone(filter)) return endSubject(deps, subject, cursor, who)
   // Named with its provider, it is all of them as well. Once: who redeems a code behind the first call has signed in anew.
-  if (subject !== undefined && isAllOf(filter, deps.provider.name) && cursor === undefined)
-    if ((await deps.directory.endSignIns(deps.provider.name, subject)) === 'unavailable') return { kind: 'unavailable', ended: 0 }
+  if (cursor === undefined && (await endSignIns(deps, filter)) === 'unavailable') return { kind: 'unavailable', ended: 0 }
   const until = after(deps.clock.now(), CALL_MAX)
   const way = await wayOf(deps, filter, cursor)
   let ended = 0
@@ -101,7 +100,7 @@ const endSubject = async (deps: SessionAdminDeps, subject: string, cursor: strin
     return endSessions(deps, { subject, provider: provider.name, createdBefore: deps.clock.now() }, cursor, who)
   }
   const ending = {
-    store: { ...store, end: store.end, refsOf: store.refsOf, entomb: () => directory.endSignIns(provider.name, subject) },
+    store: { end: store.end, refsOf: store.refsOf, forget: store.forget, entomb: () => directory.endSignIns(provider.name, subject) },
     audit,
   }
   const whose = { kind: 'subject', issuer, subject } as const
@@ -109,8 +108,23 @@ const endSubject = async (deps: SessionAdminDeps, subject: string, cursor: strin
     at: deps.clock.now(),
     reason: 'admin',
     who: { ...who, subject, provider: provider.name },
+    // Once: who redeems a code behind the first call has signed in anew.
+    ...(cursor !== undefined && { rest: UNREAD }),
   })
-  return result.kind === 'ended' ? { kind: 'ended', ended: result.count, next: undefined } : { kind: 'unavailable', ended: 0 }
+  if (result.kind === 'unavailable') return { kind: 'unavailable', ended: result.count }
+  return { kind: 'ended', ended: result.count, next: result.kind === 'partly' ? REST : undefined }
+}
+
+/** What was ended is in the index no more, so that the next call begins with the rest. */
+const REST = 's.rest'
+
+/** Before anything is ended; of sign-ins at this provider. */
+const endSignIns = async (deps: SessionAdminDeps, filter: SessionFilter): Promise<'stored' | 'unavailable'> => {
+  const { directory, provider, clock } = deps
+  if (filter.provider !== undefined && filter.provider !== provider.name) return 'stored'
+  return filter.subject !== undefined && isAllOf(filter, provider.name)
+    ? directory.endSignIns(provider.name, filter.subject)
+    : directory.endSignInsUntil(filter.createdBefore ?? after(clock.now(), CALL_MAX))
 }
 
 const isSubjectAlone = (filter: SessionFilter): boolean =>

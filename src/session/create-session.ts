@@ -3,7 +3,7 @@ import type { Created, SessionDraft } from '../domain/session-store.ts'
 import { after } from '../kernel/time.ts'
 import { authenticatedAt, cookieText, sealCard, sealGrant, sealToken } from './codec.ts'
 import { newCookie } from './id.ts'
-import { operatorTombstone, providerSessionIndex, subjectIndex } from './index-names.ts'
+import { everybodysTombstone, operatorTombstone, providerSessionIndex, subjectIndex } from './index-names.ts'
 import { kidsIn, noteKeys } from './key-usage.ts'
 import { LOGOUT_SKEW_MS } from './records.ts'
 import type { StoreParts } from './session-store.ts'
@@ -55,19 +55,22 @@ export const createSession = async (parts: StoreParts, draft: SessionDraft): Pro
   }
 
   // 4. The tombstones last: a logout that came before 2 has left one.
-  const [bySession, bySubject, byOperator] = await Promise.all([
+  const [bySession, bySubject, byOperator, ofAll] = await Promise.all([
     providerSession ? records.entombedAt(providerSession) : undefined,
     records.entombedAt(subject),
     records.entombedAt(operatorTombstone(sealer, app, card.provider, card.subject)),
+    records.entombedAt(everybodysTombstone(sealer, app)),
   ])
-  if (bySession === 'unavailable' || bySubject === 'unavailable' || byOperator === 'unavailable') {
+  if (bySession === 'unavailable' || bySubject === 'unavailable' || byOperator === 'unavailable' || ofAll === 'unavailable') {
     void parts.end(ref, 'login-raced')
     return { kind: 'unavailable' }
   }
   const authenticated = authenticatedAt(grant.claims)
   // A subject's logout concerns earlier sign-ins only: who has signed in anew since then stays. Without a time in the ID token we cannot tell.
   const subjectHit = bySubject !== undefined && (authenticated === undefined || authenticated <= after(bySubject, LOGOUT_SKEW_MS))
-  if (bySession !== undefined || subjectHit || byOperator !== undefined || l1.endedBecause(ref) !== undefined)
+  // Whoever's it was: one key instead of one per tenant, and a sign-in of somebody else must fall into the same few milliseconds to be hit with it.
+  const hitWithAll = ofAll !== undefined && card.createdAt <= ofAll
+  if (bySession !== undefined || subjectHit || byOperator !== undefined || hitWithAll || l1.endedBecause(ref) !== undefined)
     return endedMeanwhile(parts, session)
 
   const chars = sealed.card.length + sealed.grant.length + [...sealed.tokens.values()].reduce((sum, text) => sum + text.length, 0)

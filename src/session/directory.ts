@@ -1,10 +1,10 @@
 import type { ListedSession, SessionDirectory, SessionPage, SubjectName } from '../domain/session-directory.ts'
 import type { SessionRef } from '../domain/session.ts'
 import type { Sealer } from '../domain/sealer.ts'
-import { instant, seconds } from '../kernel/time.ts'
+import { after, earliest, instant, seconds } from '../kernel/time.ts'
 import type { Clock, Millis } from '../kernel/time.ts'
 import { openCard } from './codec.ts'
-import { operatorTombstone, subjectIndex } from './index-names.ts'
+import { everybodysTombstone, operatorTombstone, subjectIndex } from './index-names.ts'
 import type { IndexName } from './index-names.ts'
 import type { SessionRecords } from './records.ts'
 
@@ -25,6 +25,9 @@ const AT_ONCE = 50
  * too, whom the provider lets in without a question.
  */
 const SIGN_INS_END_MS = seconds(30)
+
+/** How far the clocks of two replicas may disagree that both follow the store's. */
+const CLOCKS_APART_MS = seconds(1)
 
 type Found = ListedSession | 'absent' | 'unreadable' | 'unavailable'
 
@@ -75,6 +78,10 @@ export const createSessionDirectory = (deps: DirectoryDeps): SessionDirectory =>
       return step.kind === 'unavailable' ? step.kind : pageOf([...new Set(step.refs)], step.next)
     },
     endSignIns: (provider, subject) => records.entomb(operatorTombstone(sealer, app, provider, subject), clock.now(), SIGN_INS_END_MS),
+    endSignInsUntil: (at) => {
+      const latest = earliest(at, after(clock.now(), CLOCKS_APART_MS))
+      return records.entomb(everybodysTombstone(sealer, app), latest, SIGN_INS_END_MS)
+    },
     keyUsage: () => records.keyUsage(),
   }
 }

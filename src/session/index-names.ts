@@ -17,6 +17,12 @@ export const subjectIndex = (sealer: Sealer, app: string, issuer: string, subjec
   name: sealer.index('subject', app, issuer, subject),
 })
 
+/** Not an index: the tombstone of all sign-ins that came to their end before an operator ended sessions by tenant, age, or all. */
+export const everybodysTombstone = (sealer: Sealer, app: string): IndexName => ({
+  kind: 'subject',
+  name: sealer.index('all-ended-by-operator', app),
+})
+
 /** Not an index: the tombstone of all sign-ins of a subject, whoever the issuer says it is. An operator knows the provider by its name here. */
 export const operatorTombstone = (sealer: Sealer, app: string, provider: string, subject: string): IndexName => ({
   kind: 'subject',

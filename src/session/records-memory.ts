@@ -185,7 +185,7 @@ export const createMemoryRecords = ({ clock, announce }: MemoryRecordsDeps): Ses
       held?.refs.delete(ref)
       if (held?.refs.size === 0) indexes.delete(nameOf(index))
     },
-    refsOf: async (index) => [...(indexes.get(nameOf(index))?.refs.keys() ?? [])],
+    refsOf: async (index, most) => [...(indexes.get(nameOf(index))?.refs.keys() ?? [])].slice(0, most),
     isInIndex: async (index, ref) => indexes.get(nameOf(index))?.refs.has(ref) ?? false,
     entomb: async (index, at, length = TOMBSTONE_MS) => {
       const before = indexTombstones.get(nameOf(index))

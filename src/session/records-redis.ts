@@ -126,8 +126,8 @@ export const createRedisRecords = ({ connection, keys, scripts = SCRIPTS }: Redi
     dropFromIndex: async (index, ref) => {
       await connection.call('drop-from-index', (redis) => redis.zrem(keys.index(index), ref))
     },
-    refsOf: async (index) => {
-      const refs = await connection.call('refs-of', (redis) => redis.zrange(keys.index(index), 0, '-1'))
+    refsOf: async (index, most = 0) => {
+      const refs = await connection.call('refs-of', (redis) => redis.zrange(keys.index(index), 0, String(most - 1)))
       return refs === 'unavailable' ? refs : (refs as SessionRef[])
     },
     isInIndex: async (index, ref) => {

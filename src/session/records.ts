@@ -120,7 +120,8 @@ export interface SessionRecords {
 
   addToIndex(index: IndexName, ref: SessionRef, endsAt: Instant): Promise<'stored' | 'unavailable'>
   dropFromIndex(index: IndexName, ref: SessionRef): Promise<void>
-  refsOf(index: IndexName): Promise<readonly SessionRef[] | 'unavailable'>
+  /** Those first that end first. */
+  refsOf(index: IndexName, most?: number): Promise<readonly SessionRef[] | 'unavailable'>
   isInIndex(index: IndexName, ref: SessionRef): Promise<boolean | 'unavailable'>
   /** A logout of everything in the index; in its slot. @param at the logout token's `iat` @param length TOMBSTONE_MS unless given */
   entomb(index: IndexName, at: Instant, length?: Millis): Promise<'stored' | 'unavailable'>

@@ -212,7 +212,8 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
 
     look: (ref) => lookAt(parts, ref),
     entomb: (whose, at) => records.entomb(indexOf(whose), at),
-    refsOf: (whose) => records.refsOf(indexOf(whose)),
+    refsOf: (whose, most) => records.refsOf(indexOf(whose), most),
+    forget: (whose, ref) => records.dropFromIndex(indexOf(whose), ref),
 
     acquireLease: async (ref, length) => {
       const fence = randomBytes(16).toString('base64url')

@@ -43,8 +43,9 @@ export const logoutNoticesContract = (name: string, makeWorld: () => Promise<Wor
     ): Promise<LogoutNotice> => {
       const provider = { name: 'default', readLogoutToken: async () => read }
       const { audit, metrics } = recorder
-      return backchannelLogout({ provider, store, once, audit, metrics, requireType: false }, TOKEN, VISITOR)
+      return backchannelLogout({ provider, store, once, audit, metrics, background, requireType: false }, TOKEN, VISITOR)
     }
+    const background = { run: (task: () => Promise<unknown>) => void task() }
     const ends = (...replicas: readonly Replica[]): AuditEvent[] =>
       replicas.flatMap(({ recorder }) => recorder.events.filter(({ event }) => event === 'session.ended'))
 

@@ -183,6 +183,29 @@ export const sessionDirectoryContract = (name: string, open: () => Promise<World
       expect((await racing.store.create(aDraft(now(), { card: { subject: 'bob' } }))).kind).toBe('created')
       expect((await racing.store.create(aDraft(now(), { card: { provider: 'another' } }))).kind).toBe('created')
     })
+    it('ends a sign-in on its way to its record when sessions of whoever it is are ended, and none that began later or is younger than meant', async () => {
+      const { records } = await world.replica()
+      const barriers: { hold?: ReturnType<typeof withBarriers<SessionRecords>>['hold'] } = {}
+      const racing = await world.replica({
+        between: (inner) => {
+          const gated = withBarriers(inner)
+          barriers.hold = gated.hold
+          return gated.port
+        },
+      })
+      const barrier = barriers.hold!('create', 'before')
+      const login = racing.store.create(aDraft(now()))
+      await barrier.reached
+      const directory = directoryOf(records)
+      // Of those older than an hour: this one is not.
+      expect(await directory.endSignInsUntil(instant(now() - 3_600_000))).toBe('stored')
+      expect((await racing.store.create(aDraft(now()))).kind).toBe('created')
+      // Of a time to come no more than clocks may differ.
+      expect(await directory.endSignInsUntil(instant(now() + 3_600_000))).toBe('stored')
+      barrier.release()
+      expect(await login).toEqual({ kind: 'ended-meanwhile' })
+      expect((await racing.store.create(aDraft(instant(now() + 2_000)))).kind).toBe('created')
+    })
     it('lets the subject in again half a minute later, whatever the provider says of when it saw the password', async () => {
       const { store, records } = await world.replica()
       await directoryOf(records).endSignIns('default', 'alice')

@@ -132,6 +132,7 @@ export const createSharedStore = (clock: Clock): SharedStore => {
       look: async () => AWAY,
       entomb: async () => 'unavailable',
       refsOf: async () => 'unavailable',
+      forget: async () => {},
       onEnded: () => () => {},
       onChange: (listener) => {
         listeners.add(listener)
