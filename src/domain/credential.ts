@@ -10,7 +10,7 @@ export interface CertificateCredential {
   readonly kind: 'certificate'
   readonly privateKey: KeyObject
   readonly algorithm: AssertionAlgorithm
-  /** SHA-256 of the DER form, base64url: `x5t#S256`, and the `kid` where a profile wants one. */
+  /** SHA-256 of the DER form, base64url: `x5t#S256`. The `kid`, where a profile wants one, is the public key's (kernel/key-id.ts). */
   readonly thumbprint: string
   /** SHA-1 of the DER form, base64url: `x5t`; what portals list certificates by. */
   readonly sha1Thumbprint: string

@@ -64,7 +64,7 @@ export interface IssuerFacts {
 /** RFC 7523 §3, as the provider wants it. Always one audience, as a string (CVE-2025-27370). */
 export interface AssertionFacts {
   readonly audience: 'issuer' | 'token-endpoint'
-  /** How the header names the key of a certificate. */
+  /** How the header names the key of a certificate; `kid`: by its public key (kernel/key-id.ts), as it is published. */
   readonly key: 'kid' | 'x5t#S256' | 'x5t' | 'x5c'
   readonly type: 'JWT' | 'client-authentication+jwt'
   readonly lifetimeSeconds: number

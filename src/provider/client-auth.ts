@@ -4,6 +4,7 @@ import type { ClientAuth } from 'openid-client'
 import type { AssertionAlgorithm, CertificateCredential, Credential, FederatedCredential, JwkCredential } from '../domain/credential.ts'
 import type { AssertionFacts } from '../domain/profile.ts'
 import { assertNever } from '../kernel/assert.ts'
+import { keyIdOf } from '../kernel/key-id.ts'
 
 /** Thrown into openid-client before anything is sent; the call is then `not-sent`. */
 export class NoCredentialError extends Error {}
@@ -34,7 +35,7 @@ export const clientAuthOf = (credential: Credential, facts: AssertionFacts, toke
 const namesOf = (credential: CertificateCredential, { key }: AssertionFacts): Readonly<Record<string, string | readonly string[]>> => {
   switch (key) {
     case 'kid':
-      return { kid: credential.thumbprint }
+      return { kid: keyIdOf(credential.privateKey) }
     case 'x5t#S256':
       return { 'x5t#S256': credential.thumbprint }
     case 'x5t':

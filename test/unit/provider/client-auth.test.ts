@@ -1,9 +1,10 @@
-import { createPrivateKey } from 'node:crypto'
+import { createHash, createPrivateKey } from 'node:crypto'
 import { decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { judgePair } from '../../../src/credentials/certificate.ts'
 import { judgeJwk } from '../../../src/credentials/jwk.ts'
 import type { Credential } from '../../../src/domain/credential.ts'
+import { keyIdOf } from '../../../src/kernel/key-id.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import { instant } from '../../../src/kernel/time.ts'
 import { profileOf } from '../../../src/provider/profiles.ts'
@@ -41,9 +42,19 @@ it.each<[NonNullable<SelfSignedOptions['kind']>, string]>([
   hostile.clientKey = pair.publicKey
   room = providerRoom(hostile.issuer, { clientAuth: { current: () => credentialOf(pair) } })
   expect((await room.provider.application(ASK)).kind).toBe('issued')
-  expect(decodeProtectedHeader(assertion())).toEqual({ alg: algorithm, kid: pair.thumbprint, typ: 'JWT' })
+  expect(decodeProtectedHeader(assertion())).toEqual({ alg: algorithm, kid: keyIdOf(pair.publicKey), typ: 'JWT' })
   expect(decodeJwt(assertion()).aud).toBe(hostile.issuer)
   expect(visible(room)).not.toContain(assertion())
+})
+
+// Named by the certificate's thumbprint, a real Keycloak answered "Unable to load public key" to every login.
+it('Keycloak gets the name that it gives the key of a registered certificate by itself', async () => {
+  const pair = selfSigned()
+  hostile.clientKey = pair.publicKey
+  room = providerRoom(hostile.issuer, { profile: profileOf('keycloak'), clientAuth: { current: () => credentialOf(pair) } })
+  expect((await room.provider.application(ASK)).kind).toBe('issued')
+  const digest = createHash('sha256').update(pair.publicKey.export({ type: 'spki', format: 'der' }))
+  expect(decodeProtectedHeader(assertion()).kid).toBe(digest.digest('base64url'))
 })
 
 it('Entra gets PS256 with x5t#S256, no kid, and its token endpoint as the audience', async () => {

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { ProfileName } from '../../../src/domain/profile.ts'
 import { PROFILE_NAMES, PROFILES } from '../../../src/domain/profiles/profiles.ts'
 import type { TokenAnswer } from '../../../src/domain/token.ts'
+import { keyIdOf } from '../../../src/kernel/key-id.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import { profileOf } from '../../../src/provider/profiles.ts'
 import type { ProviderDeps } from '../../../src/provider/provider.ts'
@@ -94,7 +95,7 @@ it.each<[ProfileName, string, string]>([
   } as unknown as ReturnType<ProviderDeps['clientAuth']['current']>
   await start(name, { clientAuth: { current: () => credential } }).provider.application(askFor('https://orders.example'))
   const header = decodeProtectedHeader(hostile.last('token').parameters.get('client_assertion') ?? '')
-  expect(header).toMatchObject({ alg, typ: 'JWT', [key]: 'thumb-256' })
+  expect(header).toMatchObject({ alg, typ: 'JWT', [key]: key === 'kid' ? keyIdOf(privateKey) : 'thumb-256' })
 })
 
 describe('Auth0 passes over an audience it does not grant', () => {

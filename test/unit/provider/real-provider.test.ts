@@ -8,6 +8,7 @@ import Provider from 'oidc-provider'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { judgePair } from '../../../src/credentials/certificate.ts'
 import type { SignedIn } from '../../../src/domain/provider.ts'
+import { keyIdOf } from '../../../src/kernel/key-id.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import { instant } from '../../../src/kernel/time.ts'
 import { profileOf } from '../../../src/provider/profiles.ts'
@@ -40,7 +41,7 @@ beforeAll(async () => {
         token_endpoint_auth_method: 'private_key_jwt',
         token_endpoint_auth_signing_alg: 'PS256',
         id_token_signed_response_alg: 'ES256',
-        jwks: { keys: [{ ...(await exportJWK(pair.publicKey)), kid: pair.thumbprint, alg: 'PS256', use: 'sig' }] },
+        jwks: { keys: [{ ...(await exportJWK(pair.publicKey)), kid: keyIdOf(pair.publicKey), alg: 'PS256', use: 'sig' }] },
       },
     ],
     jwks: { keys: [{ ...(await exportJWK(signing.privateKey)), kid: 'provider-key', alg: 'ES256', use: 'sig' }] },
