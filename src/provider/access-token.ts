@@ -27,6 +27,14 @@ export const checkAccessToken = (
   return ask.audience === undefined || isFor(payload, ask.audience, want.profile) ? undefined : 'access-token-audience'
 }
 
+/** It is for an API of `others` as well, by the very name: whoever gets it as one of them could call the other with it. */
+export const opensOthers = (token: Secret<'access-token'>, ask: Ask, others: readonly Ask[]): boolean => {
+  const payload = decodeJwt(token.reveal())?.payload
+  if (!payload || ask.audience === undefined) return false
+  const audiences = [payload['aud']].flat()
+  return others.some(({ audience }) => audience !== undefined && audience !== ask.audience && audiences.includes(audience))
+}
+
 /** For the broker to hold against the route; undefined: it does not say, or not to us. */
 export const standsForOf = (
   token: Secret<'access-token'>,

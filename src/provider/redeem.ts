@@ -5,7 +5,7 @@ import { assertNever } from '../kernel/assert.ts'
 import { Secret } from '../kernel/secret.ts'
 import { fromNumericDate, seconds } from '../kernel/time.ts'
 import type { Instant } from '../kernel/time.ts'
-import { checkAccessToken, standsForOf } from './access-token.ts'
+import { checkAccessToken, opensOthers, standsForOf } from './access-token.ts'
 import { codeParameters } from './ask-parameters.ts'
 import { checkCallback, checkResponse, invalid } from './callback.ts'
 import type { Metadata } from './discovery.ts'
@@ -147,6 +147,9 @@ const judge = async (
     )
   if (!refreshToken) room.log.info({ provider: room.name }, 'login yielded no refresh token: offline_access may need consent')
   const isWhole = ask !== undefined && !unusable && withheld(tokens.scopes, ask, room.client.profile).length === 0
+  // Not every provider lets a code ask for one audience: at Keycloak what comes is for all APIs that were signed in for. A refresh asks for less.
+  const isTooBroad =
+    isWhole && refreshToken !== undefined && canNarrow(ask, room) && opensOthers(tokens.token, ask, room.client.scopes.userAsks)
   const scopes = grantedScopes(tokens.scopes, [...room.client.scopes.loginScopes, ...(ask?.scopes ?? [])], room.client.scopes.loginScopes)
   return signedIn(room, {
     claims,
@@ -154,9 +157,13 @@ const judge = async (
     tokens,
     refreshToken,
     scopes,
-    access: isWhole ? accessTokenOf(tokens, ask, now, standsForOf(tokens.token, room.client)) : undefined,
+    access: isWhole && !isTooBroad ? accessTokenOf(tokens, ask, now, standsForOf(tokens.token, room.client)) : undefined,
   })
 }
+
+/** Whether a refresh for this ask says what it is for. */
+const canNarrow = (ask: Ask, { client: { profile } }: Room): boolean =>
+  profile.target !== 'scope' || (ask.scopes.length > 0 && profile.login.refreshScope === 'narrow')
 
 const tenantOf = (claims: Claims, { client }: Room): string | undefined => {
   const name = client.profile.claims.tenant

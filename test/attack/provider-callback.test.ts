@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createHmac, createPublicKey } from 'node:crypto'
 import type { JsonWebKey } from 'node:crypto'
 import type { Redeemed } from '../../src/domain/provider.ts'
+import { profileOf } from '../../src/provider/profiles.ts'
 import { startHostileProvider } from '../harness/hostile-provider.ts'
 import type { HostileProvider } from '../harness/hostile-provider.ts'
 import { askFor, callbackOf, NONCE, providerRoom, visible } from '../harness/provider-room.ts'
@@ -292,6 +293,27 @@ describe('tokens that must not be used', () => {
     })
     const answer = await room.provider.redeem(callback(), room.checks, askFor('https://orders.example'))
     expect(answer).toMatchObject({ kind: 'signed-in', access: undefined })
+  })
+  // A real Keycloak did: its code takes no audience, and the first call to one API handed it a token for all of them.
+  it.each`
+    what                                                       | aud                        | scopes             | refresh_token       | used
+    ${'for two of our APIs is not handed to one of them'}      | ${['orders', 'customers']} | ${['orders.read']} | ${'canary-refresh'} | ${false}
+    ${'for one of our APIs and a foreign one is all there is'} | ${['orders', 'account']}   | ${['orders.read']} | ${'canary-refresh'} | ${true}
+    ${'that no refresh could narrow is used as it came'}       | ${['orders', 'customers']} | ${[]}              | ${'canary-refresh'} | ${true}
+    ${'without a refresh token is used as it came'}            | ${['orders', 'customers']} | ${['orders.read']} | ${undefined}        | ${true}
+  `('a token of the sign-in $what', async ({ aud, scopes, refresh_token, used }) => {
+    const ask = askFor('orders', scopes as string[])
+    await room.provider.close()
+    room = providerRoom(hostile.issuer, { profile: profileOf('keycloak'), userAsks: [ask, askFor('customers', ['customers.read'])] })
+    hostile.script.token = async () => ({
+      body: await hostile.tokens({
+        access_token: await hostile.idToken({ aud }),
+        id_token: await hostile.idToken({ nonce: NONCE }),
+        refresh_token,
+      }),
+    })
+    const answer = await room.provider.redeem(callback(), room.checks, ask)
+    expect(answer.kind === 'signed-in' && answer.access !== undefined).toBe(used)
   })
   it('prototype keys among the claims are dropped', async () => {
     withToken(() => hostile.idToken({ nonce: NONCE, ['__proto__x']: 1, constructor: { x: 1 }, nested: { prototype: 1, ok: 1 } }))
