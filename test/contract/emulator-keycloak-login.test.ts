@@ -118,12 +118,12 @@ describe('K2 login', () => {
   })
 
   it.each([
-    [{ client_id: 'nobody' }, 'Client not found.'],
-    [{ redirect_uri: 'https://evil.example' }, 'Invalid parameter: redirect_uri'],
-    [{ client_id: 'orders' }, 'Client disabled.'],
-  ])('never redirects for %o', async (parameters, words) => {
+    [{ client_id: 'nobody' }, 400, 'Client not found.'],
+    [{ redirect_uri: 'https://evil.example' }, 400, 'Invalid parameter: redirect_uri'],
+    [{ client_id: 'orders' }, 403, 'Bearer-only applications are not allowed to initiate browser login.'],
+  ])('never redirects for %o', async (parameters, status, words) => {
     const { answer } = await authorize(kc, { parameters })
-    expect([answer.status, answer.headers.get('location')]).toEqual([400, null])
+    expect([answer.status, answer.headers.get('location')]).toEqual([status, null])
     expect(answer.text).toContain(words)
   })
 

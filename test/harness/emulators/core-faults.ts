@@ -98,7 +98,7 @@ export const fault = {
 } as const
 
 export interface Held {
-  /** The call is there and waits. */
+  /** The call is there and waits; at `answer`, it has had its effect. */
   readonly arrived: Promise<Exchange>
   release(): void
 }
@@ -148,11 +148,17 @@ export const faultPlan = (): FaultPlan => {
     hold: (endpoint, at = 'arrival') => {
       const arrived = Promise.withResolvers<Exchange>()
       const released = Promise.withResolvers<void>()
-      const gate: Fault = { name: `held at ${at}`, kind: 'gate', at, pass: () => released.promise }
+      let met: Exchange | undefined
+      // At `answer` this is reached when the call has had its effect: a test that goes on may rely on that.
+      const pass = (): Promise<void> => {
+        if (met) arrived.resolve(met)
+        return released.promise
+      }
+      const gate: Fault = { name: `held at ${at}`, kind: 'gate', at, pass }
       add({
         endpoint,
         predicate: (exchange) => {
-          arrived.resolve(exchange)
+          met = exchange
           return true
         },
         faults: [gate],

@@ -22,8 +22,8 @@ export interface Admin {
   enable(username: string): void
   /** Users → Consents → "Revoke": what was consented to is gone; sessions stay until they refresh. */
   revokeConsent(username: string, clientId: string): void
-  /** Users → Sessions: the offline session of a client is taken away. */
-  revokeOffline(username: string, clientId: string): void
+  /** Users → Sessions: an offline session is deleted; this, and nothing else, tells the clients of it. */
+  revokeOffline(username: string): Promise<void>
   /** Realm settings → Keys: a new key signs, the old one only checks. */
   rotateKey(): Promise<SigningKey>
   setKeyState(kid: string, state: 'active' | 'passive' | 'disabled'): void
@@ -58,8 +58,10 @@ export const adminOf = (realm: Realm, logout: Pick<Logout, 'end'>, clock: Pick<E
       user(username).enabled = true
     },
     revokeConsent: (username, clientId) => void user(username).consents.delete(clientId),
-    revokeOffline: (username, clientId) => {
-      for (const session of realm.offlineSessions.values()) if (session.user === user(username)) session.clients.delete(clientId)
+    revokeOffline: async (username) => {
+      await Promise.all(
+        [...realm.offlineSessions.values()].filter((one) => one.user === user(username)).map((one) => logout.end(one, now())),
+      )
     },
     rotateKey: () => realm.keys.roll(),
     setKeyState: (kid, state) => realm.keys.setState(kid, state),

@@ -10,6 +10,7 @@ import {
   newUserSession,
   type Realm,
   Refusal,
+  refuse,
   secondsOf,
   type UserSession,
   wordsOf,
@@ -59,7 +60,8 @@ export const authorizer = (realm: Realm): Authorize => {
     if (clientId === null) return errorPage('Missing parameter: client_id')
     const client = realm.clients.get(clientId)
     if (!client) return errorPage('Client not found.')
-    if (!client.enabled || client.authenticator === 'bearer-only') return errorPage('Client disabled.')
+    if (!client.enabled) return errorPage('Client disabled.')
+    if (client.authenticator === 'bearer-only') return errorPage('Bearer-only applications are not allowed to initiate browser login.', 403)
     const redirectUri = parameters.get('redirect_uri')
     if (redirectUri === null || !client.redirectUris.includes(redirectUri)) return errorPage('Invalid parameter: redirect_uri')
 
@@ -178,6 +180,11 @@ export const authorizer = (realm: Realm): Authorize => {
     start,
     act,
     push: (client, exchange) => {
+      const redirectUri = exchange.form.get('redirect_uri')
+      if (redirectUri === null || !client.redirectUris.includes(redirectUri))
+        throw refuse('invalid_request', 'Invalid parameter: redirect_uri')
+      const flaw = flawOf(client, exchange.form)
+      if (flaw) throw refuse('invalid_request', flaw[1])
       const reference = `urn:ietf:params:oauth:request_uri:${randomUUID()}`
       const parameters = new URLSearchParams([...exchange.form].filter(([name]) => !name.startsWith('client_') || name === 'client_id'))
       parameters.set('client_id', client.clientId)

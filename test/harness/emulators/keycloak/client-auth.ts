@@ -65,7 +65,8 @@ export const clientAuthenticator = (realm: Realm): ClientAuthenticator => {
     })
 
     const audiences = [claims.aud ?? []].flat()
-    if (!audiences.includes(realm.issuer)) throw refuse('invalid_client', 'Invalid token audience')
+    const ours = [realm.issuer, `${realm.issuer}/protocol/openid-connect/token`]
+    if (!audiences.some((audience) => ours.includes(audience))) throw refuse('invalid_client', 'Invalid token audience')
     if (audiences.length > 1) throw refuse('invalid_client', 'Multiple audiences not allowed')
     checkDates(claims, client.assertionMaxAge, now)
     if (claims.jti === undefined) throw refuse('invalid_client', 'Token jti claim is required')
@@ -85,12 +86,14 @@ export const clientAuthenticator = (realm: Realm): ClientAuthenticator => {
       return header.kid === undefined || header.kid === keyIdOf(publicKey) ? publicKey : undefined
     }
     const find = (keys: readonly JWK[]): JWK | undefined =>
-      keys.find(({ kid, use }) => (header.kid === undefined || kid === header.kid) && (use ?? 'sig') === 'sig')
+      keys.find(
+        ({ kid, use, kty }) => (header.kid === undefined || kid === header.kid) && (use ?? 'sig') === 'sig' && kty === kindOf(header.alg),
+      )
     const jwk = client.jwks ? find(client.jwks) : await fromUrl(client, find, now)
     return jwk && ((await importJWK(jwk, header.alg)) as webcrypto.CryptoKey)
   }
 
-  /** Unknown key ids are looked up again, but never twice within ten seconds: a key that is used as soon as it is published is refused. */
+  /** Unknown key ids are looked up again, but never twice within ten whole seconds: a key that is used as soon as it is published is refused. */
   const fromUrl = async (
     client: ClientSettings,
     find: (keys: readonly JWK[]) => JWK | undefined,
@@ -100,7 +103,7 @@ export const clientAuthenticator = (realm: Realm): ClientAuthenticator => {
     const held = cache.get(client.clientId) ?? { keys: [], fetchedAt: -Infinity, askedAt: -Infinity, requests: 0 }
     cache.set(client.clientId, held)
     const found = now < held.fetchedAt + KEYS_FOR ? find(held.keys) : undefined
-    if (found || now < held.askedAt + KEYS_COOLDOWN) return found
+    if (found || now <= held.askedAt + KEYS_COOLDOWN) return found
     held.askedAt = now
     held.requests += 1
     const answer = await fetch(client.jwksUrl, { signal: AbortSignal.timeout(5000) }).catch(() => undefined)
@@ -143,6 +146,8 @@ const checkDates = ({ exp, iat, nbf }: JWTPayload, maxAge: number, now: number):
   if (exp <= now) throw refuse('invalid_client', 'Token is not active')
   if (now > iat + maxAge) throw refuse('invalid_client', 'Token was issued too far in the past to be used now')
 }
+
+const kindOf = (algorithm = ''): string => (algorithm.startsWith('ES') ? 'EC' : algorithm === 'EdDSA' ? 'OKP' : 'RSA')
 
 const opened = (assertion: string): { readonly header: ProtectedHeaderParameters; readonly claims: JWTPayload } => {
   try {

@@ -48,7 +48,7 @@ export const tokenExchange = async (realm: Realm, client: ClientSettings, { form
   const own = session?.offline ? undefined : session?.clients.get(client.clientId)
   const acr = claimOf(claims, 'acr') || '1'
   // A session the client has no part in, or an offline one, shows in no token that comes out of an exchange.
-  const made = { client, user, session, scope, acr, transient: !own && !isRefresh }
+  const made = { client, user, session, scope, acr, by: 'te' as const, transient: !own && !isRefresh }
   const filter = audiences.length > 0 ? audiences : undefined
   const available = audiencesOf(realm, made)
   const missing = audiences.filter((audience) => !available.includes(audience))

@@ -4,6 +4,7 @@ import { tokenExchange } from './exchange.ts'
 import {
   checkScopes,
   claimOf,
+  type ClientSession,
   isValid,
   missingConsents,
   newClientSession,
@@ -64,12 +65,14 @@ const redeemCode = async (realm: Realm, client: ClientSettings, { form, now: now
   if (missingConsents(client, user, code.scope).length > 0) throw refuse('invalid_scope', NO_CONSENT)
 
   const { scope } = code
+  const isOffline = wordsOf(scope).includes('offline_access')
+  if (isOffline && !user.realmRoles.includes('offline_access'))
+    throw refuse('not_allowed', 'Offline tokens not allowed for the user or client')
   session.lastRefresh = now
-  const subject = { client, user, session, scope, acr: clientSession.acr }
+  const lasting = isOffline ? offlineOf(realm, session, clientSession, now) : session
+  const subject = { client, user, session: lasting, scope, acr: clientSession.acr, by: 'ac' as const }
   const access = await accessToken(realm, subject, now)
-  const refresh = wordsOf(scope).includes('offline_access')
-    ? refreshToken(realm, { ...subject, session: offlineOf(realm, session, client, scope, now) }, now)
-    : refreshToken(realm, subject, now)
+  const refresh = refreshToken(realm, subject, now)
   const id = wordsOf(scope).includes('openid') ? await idToken(realm, subject, access, now, code.nonce) : undefined
   return tokenAnswer(realm, subject, { access, refresh, idToken: id })
 }
@@ -85,14 +88,15 @@ const checkVerifier = (challenge: string | undefined, method: string | undefined
   if (made !== challenge) throw refuse('invalid_grant', 'PKCE verification failed: Code mismatch')
 }
 
-/** The offline session has the id of the one it was made in, and outlives it. */
-const offlineOf = (realm: Realm, from: UserSession, client: ClientSettings, scope: string, now: number): UserSession => {
+/** The offline session has the id of the one it was made in, and takes its place: nobody is signed in at Keycloak by it. */
+const offlineOf = (realm: Realm, from: UserSession, { clientId, scope, acr }: ClientSession, now: number): UserSession => {
   const found = realm.offlineSessions.get(from.id)
   const session = found ?? newUserSession(from.user, now, { offline: true, id: from.id, authTime: from.authTime })
   realm.offlineSessions.set(session.id, session)
   session.lastRefresh = now
-  const acr = from.clients.get(client.clientId)?.acr ?? '1'
-  session.clients.set(client.clientId, newClientSession(client.clientId, scope, acr, now))
+  session.clients.set(clientId, newClientSession(clientId, scope, acr, now))
+  from.clients.delete(clientId)
+  if (from.clients.size === 0) realm.sessions.delete(from.id)
   return session
 }
 
@@ -132,7 +136,7 @@ const refresh = async (realm: Realm, client: ClientSettings, { form, now: nowMs 
   // 3. Once, or as often as the realm allows.
   if (realm.settings.revokeRefreshToken) checkReuse(realm, session, clientSession, claims, now)
   session.lastRefresh = now
-  const subject = { client, user, session, scope, acr: clientSession.acr }
+  const subject = { client, user, session, scope, acr: clientSession.acr, by: 'rt' as const }
   const filter = claims['requested_audience'] as readonly string[] | undefined
   const access = await accessToken(realm, subject, now, filter)
   const next = refreshToken(realm, { ...subject, scope: claimOf(claims, 'scope') }, now, claimOf(claims, 'reuse_id'), {
@@ -163,6 +167,6 @@ const clientCredentials = async (realm: Realm, client: ClientSettings, { form, n
   if (!checkScopes(client, scope)) throw refuse('invalid_scope', `Invalid scopes: ${scope}`)
   const user = serviceAccountOf(realm, client.clientId)
   if (!user.enabled || userById(realm, user.id) === undefined) throw refuse('invalid_request', 'User not found or disabled')
-  const subject = { client, user, session: undefined, scope, acr: '1' }
+  const subject = { client, user, session: undefined, scope, acr: '1', by: 'cc' as const }
   return tokenAnswer(realm, subject, { access: await accessToken(realm, subject, now) })
 }

@@ -87,11 +87,11 @@ export const logouts = (realm: Realm, authorize: Pick<Authorize, 'sessionOf' | '
     [...session.clients.keys()].map((id) => realm.clients.get(id)).filter((client) => client !== undefined)
 
   const end: Logout['end'] = async (session, now, { tell: isTold = true } = {}) => {
-    realm.sessions.delete(session.id)
-    authorize.forget(session)
+    ;(session.offline ? realm.offlineSessions : realm.sessions).delete(session.id)
+    if (!session.offline) authorize.forget(session)
     const clients = clientsOf(session)
     for (const client of clients)
-      if (client.backchannelRevokeOffline) realm.offlineSessions.get(session.id)?.clients.delete(client.clientId)
+      if (client.backchannelRevokeOffline && !session.offline) realm.offlineSessions.get(session.id)?.clients.delete(client.clientId)
     if (!isTold) return
     await Promise.all(
       clients.map(async (client) => {

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { type Json, jsonReply, type Reply } from '../core-exchange.ts'
 import type { RealmKeys } from './realm-keys.ts'
 import type { ClientScope, ClientSettings, RealmSettings, UserSettings } from './settings.ts'
@@ -71,7 +71,7 @@ export const newUserSession = (
   now: number,
   more: { offline?: boolean; id?: string; authTime?: number } = {},
 ): UserSession => ({
-  id: more.id ?? randomUUID(),
+  id: more.id ?? randomBytes(18).toString('base64url'),
   user,
   started: now,
   lastRefresh: now,

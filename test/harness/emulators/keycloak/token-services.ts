@@ -1,23 +1,28 @@
-import { type Exchange, jsonReply, type Reply } from '../core-exchange.ts'
+import { type Exchange, type Json, jsonReply, type Reply } from '../core-exchange.ts'
 import { claimOf, isValid, type Realm, refuse, secondsOf, type UserSession, wordsOf } from './realm.ts'
 import type { ClientSettings } from './settings.ts'
 import { liveAccessToken } from './tokens.ts'
 
-/** RFC 7009. A refresh token takes the client out of its session; an access token is only forgotten, because Keycloak's are good by themselves. */
-export const revoke = async (realm: Realm, client: ClientSettings, { form, now }: Exchange): Promise<Reply> => {
+/** RFC 7009. A refresh token takes the client out of its session; an access token is only forgotten: Keycloak's are good by themselves. No client is told. */
+export const revoke = async (realm: Realm, client: ClientSettings, { form, now: nowMs }: Exchange): Promise<Reply> => {
+  const now = secondsOf(nowMs)
   const token = form.get('token')
   if (token === null) throw refuse('invalid_request', 'Token not provided')
-  const claims = realm.keys.readRefresh(token)
-  const access = claims ? undefined : await liveAccessToken(realm, token, secondsOf(now))
-  const owner = claims?.['azp'] ?? access?.claims['azp']
-  // Somebody else's: told apart from one that never was, unlike RFC 7009 §2.2 would have it.
-  if (owner !== undefined && owner !== client.clientId) throw refuse('invalid_token', 'Unmatching clients')
-  if (claims) {
-    const id = claimOf(claims, 'sid')
-    if (claims['typ'] === 'Offline') detach(realm.offlineSessions, id, client.clientId)
-    detach(realm.sessions, id, client.clientId)
-  }
+  const claims = liveRefreshToken(realm, token, now) ?? (await liveAccessToken(realm, token, now))?.claims
+  // Success by its status, as RFC 7009 §2.2 has it, and a refusal by its words.
+  if (!claims) return jsonReply({ error: 'invalid_token', error_description: 'Invalid token' })
+  if (claims['azp'] !== client.clientId) throw refuse('invalid_token', 'Unmatching clients')
+  const id = claimOf(claims, 'sid')
+  if (claims['typ'] === 'Offline') detach(realm.offlineSessions, id, client.clientId)
+  if (claims['typ'] !== 'Bearer') detach(realm.sessions, id, client.clientId)
   return { status: 200, text: '' }
+}
+
+const liveRefreshToken = (realm: Realm, token: string, now: number): Json | undefined => {
+  const claims = realm.keys.readRefresh(token)
+  if (!claims) return undefined
+  const session = (claims['typ'] === 'Offline' ? realm.offlineSessions : realm.sessions).get(claimOf(claims, 'sid'))
+  return isValid(realm, session, now) && (claims.exp ?? now + 1) > now && session.clients.has(claimOf(claims, 'azp')) ? claims : undefined
 }
 
 /** A session nobody has a part in is over, and so are the clients whose tokens came out of this client's. */
@@ -43,11 +48,8 @@ export const introspect = async (realm: Realm, client: ClientSettings, { form, n
       token_type: 'Bearer',
       active: true,
     })
-  const claims = realm.keys.readRefresh(token)
-  const sessions = claims?.['typ'] === 'Offline' ? realm.offlineSessions : realm.sessions
-  const session = claims && sessions.get(claimOf(claims, 'sid'))
-  const active = isValid(realm, session, now) && (claims?.exp ?? now + 1) > now && session.clients.has(claimOf(claims ?? {}, 'azp'))
-  return jsonReply(active ? { ...claims, active } : { active: false })
+  const claims = liveRefreshToken(realm, token, now)
+  return jsonReply(claims ? { ...claims, active: true } : { active: false })
 }
 
 export const userinfo = async (realm: Realm, { headers, now }: Exchange): Promise<Reply> => {

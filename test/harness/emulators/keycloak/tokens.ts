@@ -13,6 +13,8 @@ export interface Subject {
   readonly transient?: boolean
   readonly scope: string
   readonly acr: string
+  /** How the token comes about: its `jti` says so. */
+  readonly by: 'ac' | 'rt' | 'te' | 'cc'
 }
 
 /** From audience mappers of the scopes in force, and from roles; `filter` can only take away. */
@@ -32,6 +34,9 @@ const personal = (user: UserSettings): Json => ({
   email: user.email,
 })
 
+/** Session, token and grant, two letters each: an online session's regular token by authorization code is `onrtac`. */
+const kindOf = ({ session, transient, by }: Subject): string => `${!session || transient ? 'tr' : session.offline ? 'of' : 'on'}rt${by}`
+
 export interface AccessTokenMade {
   readonly token: string
   readonly claims: Json
@@ -48,7 +53,7 @@ export const accessToken = async (realm: Realm, subject: Subject, now: number, f
     exp,
     iat: now,
     ...(session && { auth_time: session.authTime }),
-    jti: randomUUID(),
+    jti: `${kindOf(subject)}:${randomUUID()}`,
     iss: realm.issuer,
     ...(audiences.length > 0 && { aud: audiences.length === 1 ? audiences[0] : audiences }),
     sub: user.id,
