@@ -52,8 +52,6 @@ export type AuditEvent = AuditWho &
         readonly check?: string | undefined
         readonly providerCode?: string | undefined
       }
-    | { readonly event: 'token.revoked'; readonly outcome: 'revoked' | 'unsupported' | 'unavailable' }
-    | {
     /** An API called a token of ours invalid; `replaced`: another one was asked for and came. Once a minute per session and audience. */
     | {
         readonly event: 'token.rejected-upstream'
@@ -62,6 +60,8 @@ export type AuditEvent = AuditWho &
         readonly audience?: string | undefined
         readonly outcome: 'replaced' | 'kept'
       }
+    | { readonly event: 'token.revoked'; readonly outcome: 'revoked' | 'unsupported' | 'unavailable' }
+    | {
         readonly event: 'access.denied'
         readonly route: string
         readonly principal: 'user' | 'app' | 'none'
