@@ -1,11 +1,13 @@
-import { Secret } from '../kernel/secret.ts'
+import { PROFILES } from '../domain/profiles/profiles.ts'
 import { millis } from '../kernel/time.ts'
+import { buildClientAuth, buildCredentialRotation } from './build-credentials.ts'
 import { buildRedis } from './build-redis.ts'
 import { buildRoute } from './build-routes.ts'
 import { resolvePath } from './reference.ts'
 import type { Parsed } from './schema.ts'
+import { SEVERAL, TENANT_PLACE } from './tenant-place.ts'
 import type { Rate } from './units.ts'
-import type { ClientAuthSettings, FrontendSettings, PagesSettings, ProviderSettings, SessionSettings, Settings } from './settings.ts'
+import type { FrontendSettings, PagesSettings, ProviderSettings, SessionSettings, Settings } from './settings.ts'
 
 /** From the file's words to ours. `dir`: the folder that relative paths start from. Only for what check.ts has passed. */
 export const buildSettings = (parsed: Parsed, dir: string): Settings => {
@@ -40,17 +42,22 @@ const optionalPath = (dir: string, path: string | undefined): string | undefined
 
 const buildProvider = (provider: Parsed['provider'], dir: string): ProviderSettings => ({
   profile: provider.profile,
-  issuer: provider.issuer ?? `https://login.microsoftonline.com/${provider.tenant}/v2.0`,
+  issuer: issuerOf(provider),
   tenant: provider.tenant,
+  tenants: provider.tenants?.map((tenant) => tenant.toLowerCase()),
+  homeTenant: provider.home_tenant,
   clientId: provider.client_id,
   clientAuth: provider.client_auth.map((entry) => buildClientAuth(entry, dir)),
-  scopes: [...new Set(['openid', ...provider.scopes])],
+  credentialRotation: buildCredentialRotation(provider.credential_rotation),
+  scopes: [...new Set(['openid', ...(provider.scopes ?? PROFILES[provider.profile].login.scopes)])],
   target: provider.target,
   rotation: provider.rotation,
+  rotationGraceMs: provider.rotation_grace === undefined ? undefined : millis(provider.rotation_grace),
+  groups: { resolve: provider.groups.resolve },
   par: provider.par,
   logout: {
     backchannel: provider.logout.backchannel,
-    frontchannel: provider.logout.frontchannel ?? provider.profile === 'entra',
+    frontchannel: provider.logout.frontchannel ?? PROFILES[provider.profile].logout.frontchannelByDefault,
     requireType: provider.logout.require_type,
   },
   caFile: optionalPath(dir, provider.ca_file),
@@ -58,12 +65,9 @@ const buildProvider = (provider: Parsed['provider'], dir: string): ProviderSetti
   insecureAllowHttpIssuer: provider.insecure_allow_http,
 })
 
-const buildClientAuth = (entry: Parsed['provider']['client_auth'][number], dir: string): ClientAuthSettings => {
-  const method = entry.method ?? 'client_secret_basic'
-  if (entry.certificate_dir !== undefined) return { kind: 'certificate-dir', dir: resolvePath(dir, entry.certificate_dir) }
-  if (entry.jwk_file !== undefined) return { kind: 'jwk-file', file: resolvePath(dir, entry.jwk_file) }
-  if (entry.client_secret_file !== undefined) return { kind: 'secret-file', file: resolvePath(dir, entry.client_secret_file), method }
-  return { kind: 'secret', secret: Secret.of('client-secret', entry.client_secret ?? ''), method }
+const issuerOf = ({ issuer, tenant, cloud, profile }: Parsed['provider']): string => {
+  const { fixed, hosts } = PROFILES[profile].issuer
+  return issuer?.replace(TENANT_PLACE, tenant ?? SEVERAL) ?? fixed ?? `https://${hosts[cloud ?? 'global']}/${tenant}/v2.0`
 }
 
 const buildSession = (session: Parsed['session'], dir: string): SessionSettings => ({

@@ -1,3 +1,4 @@
+import { checkProvider } from './check-provider.ts'
 import { checkRedis } from './check-redis.ts'
 import { checkRoutes, isBelow, WELL_KNOWN } from './check-routes.ts'
 import type { Report } from './report.ts'
@@ -45,36 +46,6 @@ const checkListen = ({ listen, base_path, public_url }: Parsed, report: Report):
     })
   for (const [i, network] of listen.trusted_proxies.entries())
     if (network.endsWith('/0')) report({ code: 'config.proxies-everyone', path: ['listen', 'trusted_proxies', i] })
-}
-
-const checkProvider = ({ provider }: Parsed, report: Report): void => {
-  const byTenant = provider.profile === 'entra'
-  if ((provider.issuer === undefined) === (provider.tenant === undefined) || (provider.tenant !== undefined && !byTenant))
-    report({
-      code: 'config.issuer-choice',
-      path: ['provider', ...(provider.tenant !== undefined && !byTenant ? ['tenant'] : [])],
-      onKey: true,
-      fix: byTenant
-        ? 'Write `tenant: …`, the id or domain of your Entra tenant.'
-        : 'Write `issuer: https://…`; `tenant` is for `profile: entra`.',
-    })
-  const issuer = provider.issuer === undefined ? undefined : new URL(provider.issuer)
-  if (issuer?.protocol === 'http:' && !(provider.insecure_allow_http && isLoopback(issuer.hostname)))
-    report({ code: 'config.issuer-insecure', path: ['provider', 'issuer'] })
-  if (issuer?.protocol === 'http:' && provider.ca_file !== undefined) report({ code: 'config.tls-unused', path: ['provider', 'ca_file'] })
-  if (provider.insecure_allow_http)
-    report({ code: 'config.insecure-setting', path: ['provider', 'insecure_allow_http'], reason: 'insecure_allow_http is on' })
-  if (provider.profile === 'entra' && provider.target !== undefined && provider.target !== 'scope')
-    report({ code: 'config.target-override', path: ['provider', 'target'] })
-  if (provider.profile === 'entra' && provider.rotation === 'strict')
-    report({ code: 'config.rotation-override', path: ['provider', 'rotation'] })
-  for (const [i, entry] of provider.client_auth.entries()) {
-    const given = [entry.certificate_dir, entry.jwk_file, entry.client_secret_file, entry.client_secret].filter(
-      (value) => value !== undefined,
-    ).length
-    if (given !== 1 || ((entry.certificate_dir ?? entry.jwk_file) !== undefined && entry.method !== undefined))
-      report({ code: 'config.client-auth-choice', path: ['provider', 'client_auth', i] })
-  }
 }
 
 const checkSession = ({ session, public_url }: Parsed, report: Report): void => {

@@ -79,15 +79,47 @@ export const CONFIG_CODES = {
   ),
   'config.client-auth-choice': refused(
     'An entry of client_auth is exactly one credential.',
-    'Keep one of certificate_dir, jwk_file, client_secret_file and client_secret; `method` goes with secrets only.',
+    'Keep one of certificate_dir, certificate_file, jwk_file, assertion_file, client_secret_file and client_secret, with a `method` that suits it.',
+  ),
+  'config.client-auth-half': refused(
+    'A certificate needs its private key, and a private key its certificate.',
+    'Give both of certificate_file and private_key_file.',
   ),
   'config.target-override': refused(
-    'Entra takes an audience in its scopes only, and refuses every request with another parameter for it.',
+    'This provider has no parameter for an audience, and refuses or passes over one.',
     'Remove `target`: the profile knows.',
   ),
   'config.rotation-override': warned(
-    'Entra does not rotate refresh tokens strictly; with this, an answer that was lost ends sessions that could go on.',
+    'This provider does not rotate refresh tokens; with this, an answer that was lost ends sessions that could go on.',
     'Remove `rotation`: the profile knows.',
+  ),
+  'config.rotation-grace': refused(
+    '`rotation: grace` needs `rotation_grace`, and `rotation_grace` needs `rotation: grace`.',
+    'Write both, or neither.',
+  ),
+  'config.rotation-grace-short': warned(
+    'A refresh token whose answer got lost is tried again after the grace only, which the provider takes for theft.',
+    'Make the grace at the provider and `rotation_grace` longer than `provider.timeout` by 5 seconds, or `timeout` shorter.',
+  ),
+  'config.tenants-absent': refused(
+    'People of every organisation would be let in.',
+    'List those that may sign in: `tenants: [5c1d0f6e-…]`, by their tenant ids.',
+  ),
+  'config.tenants-unused': refused(
+    'The issuer is of one tenant already, or the provider says nothing of organisations.',
+    'Remove it: `tenants` goes with `tenant: organizations` or `common`, and with profiles that have a claim for it; `home_tenant` with the first two.',
+  ),
+  'config.home-tenant-absent': refused(
+    'With several tenants nothing says where the client itself is registered, which its own tokens and its assertions need.',
+    'Add `home_tenant: 5c1d0f6e-…`, the id of that tenant.',
+  ),
+  'config.audience-unavailable': refused(
+    'The provider cannot issue a token of a user for this audience.',
+    'See docs/policy.md for how the profile names audiences.',
+  ),
+  'config.groups-unresolvable': refused(
+    'This provider has no directory that the gateway could ask for groups.',
+    'Remove `groups.resolve`: map the groups that rules need into the ID token.',
   ),
   // Session
   'config.session-timers': refused('The idle timeout is longer than the absolute one.', 'Make idle_timeout shorter than absolute_timeout.'),

@@ -26,9 +26,6 @@ const LATER_KEYS = new Set([
   'routes[].min_acr',
   'routes[].max_auth_age',
 ])
-const LATER_VALUES: Readonly<Record<string, readonly string[]>> = {
-  'provider.profile': ['okta', 'auth0', 'google'],
-}
 
 const shape = (path: SettingPath): string => path.map((step, i) => (typeof step === 'number' ? '[]' : i === 0 ? step : `.${step}`)).join('')
 
@@ -153,14 +150,6 @@ const mappingText = (known: Known | undefined): string | undefined => {
 const wrongValue = (path: SettingPath, value: unknown): Remark => {
   const known = knownAt(path)
   const values = known?.values ?? []
-  const later = LATER_VALUES[shape(path)]?.find((name) => name === value)
-  if (later !== undefined)
-    return {
-      code: 'config.not-supported-yet',
-      path,
-      reason: `\`${shortName(path)}: ${later}\` is planned and not supported by this release`,
-      fix: `Choose one of: ${values.join(', ')}.`,
-    }
   const meant = typeof value === 'string' ? nearest(value, values) : undefined
   return {
     code: 'config.value-invalid',

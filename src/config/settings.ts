@@ -1,4 +1,5 @@
 import type { AppAsk, BearerAsk, Route, TokenHeader, UserAsk } from '../domain/route.ts'
+import type { ProfileName } from '../domain/profile.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Millis } from '../kernel/time.ts'
 import type { ListenAddress } from './setting.ts'
@@ -34,18 +35,25 @@ export interface Settings {
 }
 
 export interface ProviderSettings {
-  readonly profile: 'generic' | 'keycloak' | 'entra'
-  /** As written; for Entra derived from the tenant. */
+  readonly profile: ProfileName
+  /** As written, or as the profile has it: with the tenant, or a word for several, in its place. */
   readonly issuer: string
   readonly tenant: string | undefined
+  /** Who may sign in; undefined: whoever the issuer admits. */
+  readonly tenants: readonly string[] | undefined
+  readonly homeTenant: string | undefined
   readonly clientId: string
   /** The preferred one first; never empty. */
   readonly clientAuth: readonly ClientAuthSettings[]
+  readonly credentialRotation: CredentialRotationSettings
   /** `openid` always among them, without duplicates. */
   readonly scopes: readonly string[]
   /** undefined: as the profile says. */
   readonly target: 'resource' | 'audience' | 'scope' | undefined
-  readonly rotation: 'none' | 'tolerant' | 'strict' | undefined
+  readonly rotation: 'none' | 'tolerant' | 'grace' | 'strict' | undefined
+  readonly rotationGraceMs: Millis | undefined
+  /** Of groups that do not fit into the ID token. */
+  readonly groups: { readonly resolve: boolean }
   readonly par: 'auto' | 'on' | 'off'
   readonly logout: { readonly backchannel: boolean; readonly frontchannel: boolean; readonly requireType: boolean }
   readonly caFile: string | undefined
@@ -54,8 +62,24 @@ export interface ProviderSettings {
   readonly insecureAllowHttpIssuer: boolean
 }
 
+export interface CredentialRotationSettings {
+  readonly probe: 'auto' | 'client-credentials' | 'refresh-token' | 'none'
+  readonly acceptances: number
+  readonly spreadMs: Millis
+  readonly retryMs: Millis
+  readonly activateAfterMs: Millis | undefined
+  readonly keepPreviousMs: Millis
+  readonly demoteAfter: number
+}
+
+interface CertificateAuth {
+  readonly method: 'private_key_jwt' | 'tls_client_auth' | 'self_signed_tls_client_auth'
+  readonly passphraseFile: string | undefined
+}
 export type ClientAuthSettings =
-  | { readonly kind: 'certificate-dir'; readonly dir: string }
+  | (CertificateAuth & { readonly kind: 'certificate-dir'; readonly dir: string })
+  | (CertificateAuth & { readonly kind: 'certificate-file'; readonly certificateFile: string; readonly privateKeyFile: string })
+  | { readonly kind: 'assertion-file'; readonly file: string }
   | { readonly kind: 'jwk-file'; readonly file: string }
   | { readonly kind: 'secret-file'; readonly file: string; readonly method: 'client_secret_basic' | 'client_secret_post' }
   | { readonly kind: 'secret'; readonly secret: Secret<'client-secret'>; readonly method: 'client_secret_basic' | 'client_secret_post' }

@@ -185,16 +185,7 @@ export const FILE_CASES: readonly Case[] = [
     'roles',
     'Name at least one',
   ),
-  c(
-    'config.not-supported-yet',
-    'a profile of a later release',
-    good({ issuer: '  profile: auth0' }),
-    '3:12',
-    'auth0',
-    'Choose one of: generic, keycloak, entra.',
-  ),
   c('config.not-supported-yet', 'a key of a later release', good({}, ['providers: { a: {} }']), '6:1', 'providers', 'docs/settings.md'),
-  c('config.not-supported-yet', 'several tenants', good({ issuer: '  tenant: common\n  profile: entra' }), '3:11', 'common', 'one tenant'),
   c(
     'config.value-invalid',
     'a tenant that is neither',

@@ -5,11 +5,12 @@ import { loadSettings } from '../../../src/config/load.ts'
 import { findingsOf, good, load, ROUTE } from './a-config.ts'
 import { redis, tokenRoute } from './finding-case.ts'
 import { FILE_CASES } from './findings-of-files.ts'
+import { PROVIDER_CASES } from './findings-of-provider.ts'
 import { RULE_CASES } from './findings-of-rules.ts'
 import { SETTING_CASES } from './findings-of-settings.ts'
 import { QUIET_TOKENS, TOKEN_CASES } from './findings-of-tokens.ts'
 
-const CASES = [...FILE_CASES, ...SETTING_CASES, ...RULE_CASES, ...TOKEN_CASES]
+const CASES = [...FILE_CASES, ...SETTING_CASES, ...PROVIDER_CASES, ...RULE_CASES, ...TOKEN_CASES]
 
 describe('every finding names its code, place and fix', () => {
   it.each(CASES)('$code: $because', ({ code, text, at, under, fix, from, also }) => {
