@@ -87,7 +87,8 @@ const recover = async (
   if (waited === 'too-long') return unavailable('store.unavailable')
 
   // A strict provider gets one recovery and forgives no second: not into the very stall that lost the first answer, or a stall would sign users out.
-  if (provider.profile.rotation === 'strict' && !(await provider.answers())) return unavailable('provider.unavailable')
+  // So does one with a grace: the attempt is made within it, or `config check` has warned, and when it gets lost as well, nobody knows whether it still is.
+  if (provider.profile.rotation !== 'tolerant' && !(await provider.answers())) return unavailable('provider.unavailable')
 
   const taken = await store.takeOverMark(lease, session, mark, provider.requestTimeoutMs)
   switch (taken) {

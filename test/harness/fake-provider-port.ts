@@ -47,14 +47,14 @@ export interface FakeProviderOptions {
   readonly rotation?: ProviderProfile['rotation']
   readonly lifeMs?: Millis
   readonly requestTimeoutMs?: Millis
-  /** How long `tolerant` forgives a second use. */
+  /** How long `tolerant` and `grace` forgive a second use. */
   readonly toleranceMs?: Millis
   readonly gates?: Gates
 }
 
 /**
  * The provider port as a provider with real rotation: a strict one revokes the family when a spent refresh token comes again (RFC 9700 §4.14.2),
- * a tolerant one forgives it for a while, one without rotation hands back nothing.
+ * a tolerant one and one with a grace forgive it for a while, one without rotation hands back nothing.
  */
 export const createFakeProvider = (options: FakeProviderOptions): FakeProviderPort => {
   const { clock, rotation = 'strict', lifeMs = minutes(5), requestTimeoutMs = seconds(5), toleranceMs = seconds(60) } = options

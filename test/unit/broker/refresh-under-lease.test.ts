@@ -331,6 +331,36 @@ describe('a mark that is found', () => {
     expect(fleet.provider.sends).toHaveLength(2)
   })
 
+  it('grace: the one attempt that is made within it saves the session', async () => {
+    const fleet = createFleet({ rotation: 'grace' })
+    const session = await crashAfterSending(fleet, 'refresh:after')
+    expect(await finish(fleet, ask(fleet, fleet.replica('two'), session))).toBe('issued')
+    expect(fleet.provider.sends).toHaveLength(2)
+    expect(fleet.provider.isAlive(refreshTokenOf(fleet, session))).toBe(true)
+  })
+
+  it('grace: when that one gets lost as well, nobody makes a second one', async () => {
+    const fleet = createFleet({ rotation: 'grace' })
+    const session = await crashAfterSending(fleet, 'refresh:before')
+    const two = fleet.replica('two')
+    fleet.provider.answerNext({ kind: 'unavailable', sent: 'unknown', retryAfter: seconds(1), cause: 'timeout' })
+    expect(await finish(fleet, ask(fleet, two, session))).toBe('provider.unavailable')
+    await fleet.clock.advance(seconds(60))
+    expect(await finish(fleet, ask(fleet, two, session))).toBe('session.refresh-lost')
+    expect(fleet.provider.sends).toHaveLength(2)
+  })
+
+  it('grace: a provider that stalls is not asked with the token again before it answers', async () => {
+    const fleet = createFleet({ rotation: 'grace' })
+    const one = fleet.replica('one')
+    const session = fleet.session()
+    fleet.provider.away.is = true
+    expect(await finish(fleet, ask(fleet, one, session))).toBe('provider.unavailable')
+    await fleet.clock.advance(seconds(60))
+    expect(await finish(fleet, ask(fleet, one, session))).toBe('provider.unavailable')
+    expect(fleet.provider.sends).toHaveLength(1)
+  })
+
   it('tolerant: spends again, as often as it takes', async () => {
     const fleet = createFleet({ rotation: 'tolerant' })
     const session = await crashAfterSending(fleet, 'refresh:after')
