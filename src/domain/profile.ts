@@ -86,6 +86,8 @@ export interface CredentialFacts {
 }
 
 export interface LoginFacts {
+  /** `provider.scopes` unless set. */
+  readonly scopes: readonly string[]
   /** Beside our own parameters of the authorization request; the extras of /bff/login win over them. */
   readonly parameters: Readonly<Record<string, string>>
   /** Of `provider.scopes`, those the provider does not know and would refuse the sign-in for. */

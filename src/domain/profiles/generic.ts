@@ -16,7 +16,15 @@ export const generic: ProviderProfile = {
   assertion: { audience: 'issuer', key: 'kid', type: 'JWT', lifetimeSeconds: 60, rsa: 'PS256' },
   // invalid_client comes before invalid_grant (RFC 6749 §3.2.1), and a refresh token that is none needs no permission.
   credential: { probe: 'refresh-token', probeScope: undefined, hopeless: [] },
-  login: { parameters: {}, withheldScopes: [], refreshScope: 'narrow', grantsSingleScopes: false, refusals: [], scopeNames: {} },
+  login: {
+    scopes: ['openid', 'profile', 'offline_access'],
+    parameters: {},
+    withheldScopes: [],
+    refreshScope: 'narrow',
+    grantsSingleScopes: false,
+    refusals: [],
+    scopeNames: {},
+  },
   logout: { hintClaim: undefined, frontchannelWithoutIssuer: false, frontchannelByDefault: false },
   claims: {
     user: ['iss', 'sub'],

@@ -13,6 +13,7 @@ export const google: ProviderProfile = {
   grants: { user: 'refresh', bearer: undefined, app: undefined },
   issuer: { ...generic.issuer, fixed: 'https://accounts.google.com' },
   login: {
+    ...generic.login,
     // A refresh token comes with these two only; earlier grants stay in the token.
     parameters: { access_type: 'offline', prompt: 'consent', include_granted_scopes: 'true' },
     withheldScopes: ['offline_access'],

@@ -40,3 +40,13 @@ it('a grace is what the settings say, and front-channel logout what the profile 
   expect(provider('  profile: entra\n  tenant: a.example').logout.frontchannel).toBe(true)
   expect(provider('  profile: okta\n  issuer: https://a.example').logout.frontchannel).toBe(false)
 })
+
+// With `offline_access` a real Keycloak began an offline session: neither its sign-out page nor its administrator ended anything here.
+it('what is asked for at a sign-in is the profile’s, unless set', () => {
+  expect(provider('  profile: keycloak\n  issuer: https://a.example').scopes).toEqual(['openid', 'profile'])
+  expect(provider('  profile: generic\n  issuer: https://a.example').scopes).toEqual(['openid', 'profile', 'offline_access'])
+  expect(provider('  profile: keycloak\n  issuer: https://a.example\n  scopes: [offline_access]').scopes).toEqual([
+    'openid',
+    'offline_access',
+  ])
+})
