@@ -1,4 +1,5 @@
 import { loadSettings } from '../config/load.ts'
+import type { GrantName } from '../domain/token.ts'
 import { PROFILE_NAMES } from '../domain/profiles/profiles.ts'
 import { roleSources } from '../policy/decide.ts'
 import { RULE_WORDS, roleSourceText } from '../policy/explain.ts'
@@ -9,6 +10,24 @@ import { overviewText, routeText } from './explain-text.ts'
 import { AUTHORIZATION_WORDS, audienceNote, cacheWords, CONNECTION_WORDS, csrfWords, GRANT_WORDS, upstreamSees } from './explain-words.ts'
 import { explanationOf } from './explanation.ts'
 
+const GRANTS = [
+  'refresh',
+  'exchange',
+  'on_behalf_of',
+  'service_account',
+  'pass_through',
+  'client_credentials',
+  'static',
+] as const satisfies readonly GrantName[]
+const KEPT: Readonly<Record<GrantName, string>> = {
+  refresh: 'with the session',
+  exchange: 'with the session; of a bearer caller in memory, never longer than its token',
+  on_behalf_of: 'with the session; of a bearer caller in memory, never longer than its token',
+  service_account: 'with the session',
+  pass_through: 'not at all',
+  client_credentials: 'in memory',
+  static: 'in memory, read again when the file changes',
+}
 const PRINCIPALS = ['user', 'app', 'none'] as const
 const CLIENT = 'shop'
 
@@ -46,11 +65,29 @@ export const policyDoc = (): string => {
       PRINCIPALS.map((principal) => [
         `\`${principal}\``,
         { user: '`refresh`', app: '`client_credentials`', none: '' }[principal],
-        GRANT_WORDS[principal],
+        GRANT_WORDS[({ user: 'refresh', app: 'client_credentials', none: 'none' } as const)[principal]],
         upstreamSees(principal, '`client_id`'),
         AUTHORIZATION_WORDS[principal],
       ]),
     ),
+    'What can be written as `token.grant`, and what `auto` means for callers that bring an access token of their own (`callers: [bearer]`):',
+    table(
+      ['grant', 'what it yields', 'the upstream’s log shows', 'kept'],
+      GRANTS.map((grant) => [
+        `\`${grant}\``,
+        GRANT_WORDS[grant],
+        upstreamSees(grant === 'client_credentials' ? 'app' : 'user', '`client_id`', grant),
+        KEPT[grant],
+      ]),
+    ),
+    table(
+      ['profile', 'session, `user`', 'bearer, `user`', '`app`'],
+      PROFILE_NAMES.map((name) => {
+        const { user, bearer, app } = profileOf(name).grants
+        return [`\`${name}\``, ...[user, bearer, app].map((grant) => (grant === undefined ? 'none' : `\`${grant}\``))]
+      }),
+    ),
+    'A token that is made from another one is asked for without spending the session’s refresh token, so no two of them wait for each other: one call per audience, and the session’s own token is renewed once before them where it is stale. What a service account acts as comes from the verified claim of the session (`subject_claim`; an address only with `email_verified: true`), never from a request. What comes back is read where it can be read: a token of an application on a user’s route, or the other way round, is never attached (`token.principal-mismatch`, an audit event `token.failed` and `sallyport_broker_principal_mismatches_total`).',
     'The two kinds of token are never mixed up: there is no fallback from one to the other. An application’s token carries no limits of a user, so on such a route the gateway’s own rule is the only one there is.',
     'How the audience of a route is put to the provider follows from the profile (`provider.target` overrides it):',
     table(

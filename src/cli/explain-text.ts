@@ -18,8 +18,8 @@ export const overviewText = (explained: Explanation, page: Page): string => {
   const about = `${explained.public_url}: provider ${provider.profile} at ${provider.issuer}, client ${provider.client_id}`
   const rows = routes.map((route) => ({
     route: route.path,
-    as: route.grant === null ? route.principal : `${route.principal}, by ${route.grant}`,
-    token: route.grant === null ? '-' : [route.audience ?? '', ...route.scopes].filter(Boolean).join(' '),
+    as: grantsOf(route).length === 0 ? route.principal : `${route.principal}, by ${grantsOf(route).join(' or ')}`,
+    token: route.principal === 'none' ? '-' : [route.audience ?? '', ...route.scopes].filter(Boolean).join(' '),
     who: shortened(route.allow.text),
     sees: route.upstream_sees.text,
   }))
@@ -75,15 +75,17 @@ export const routeText = (route: RouteExplanation, page: Page): string => {
     ['methods', `${route.methods.join(' ')}; others: 405`],
     ['upstream', route.upstream],
     ['its log shows', route.upstream_sees.text],
+    ['callers', route.callers.map((caller) => CALLER_WORDS[caller]).join('; ')],
     ['principal', route.principal],
     ['grant', grantText(route)],
-    ...(route.asked_as
-      ? ([
+    ...(route.principal === 'none'
+      ? []
+      : ([
           ['audience', route.audience ?? 'none named'],
           ['scopes', route.scopes.join(' ') || 'none named'],
-          ['asked as', askedText(route.asked_as)],
-          ['', route.asked_as.note],
-        ] as const)
+        ] as const)),
+    ...(route.asked_as
+      ? ([['asked as', askedText(route.asked_as)], ['', route.asked_as.note], ...tokensBeside(route.asked_as)] as const)
       : []),
     ...beside('who gets in', route.allow.lines),
     ...(route.allow.reads.length > 0 ? ([['looked up in', route.allow.reads.join('; ')]] as const) : []),
@@ -112,8 +114,22 @@ const heading = (text: string, page: Page): string => `${wrapped(text, page.widt
 const beside = (label: string, lines: readonly string[]): readonly (readonly [string, string])[] =>
   lines.map((line, i) => [i === 0 ? label : '', line] as const)
 
-const grantText = ({ grant, grant_chosen: { by, because } }: RouteExplanation): string =>
-  grant === null ? because : `${grant}${by === 'auto' ? ' (auto)' : ''}: ${because}`
+const grantsOf = ({ grant, bearer_grant }: RouteExplanation): readonly string[] => [
+  ...new Set([grant, bearer_grant].filter((one) => one !== null)),
+]
+
+const grantText = (route: RouteExplanation): string => {
+  const { by, because } = route.grant_chosen
+  const grants = grantsOf(route)
+  return grants.length === 0 ? because : `${grants.join(', ')}${by === 'auto' ? ' (auto)' : ''}: ${because}`
+}
+
+const CALLER_WORDS = { session: 'browsers with a session', bearer: 'whoever brings an access token for the gateway' } as const
+
+const tokensBeside = ({ subject, actor }: NonNullable<RouteExplanation['asked_as']>): readonly (readonly [string, string])[] => [
+  ...(subject === null ? [] : ([['turned in', `the user’s token ${subject === '' ? 'of the sign-in' : `for ${subject}`}`]] as const)),
+  ...(actor === null ? [] : ([['goes along', `the application’s token${actor === '' ? '' : ` for ${actor}`}, as the actor`]] as const)),
+]
 
 const askedText = ({ grant_type, resource, audience, scope }: NonNullable<RouteExplanation['asked_as']>): string =>
   Object.entries({ grant_type, resource, audience, scope })

@@ -4,9 +4,11 @@ import { headerDeps } from '../assembly/header-deps.ts'
 import type { Loaded } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
 import { ENDPOINTS } from '../contract/paths.ts'
+import type { CallerKind } from '../domain/caller.ts'
 import type { ProviderProfile } from '../domain/provider.ts'
 import type { Route } from '../domain/route.ts'
-import type { GrantName, Json } from '../domain/token.ts'
+import type { Ask, GrantName, Json } from '../domain/token.ts'
+import { assertNever } from '../kernel/assert.ts'
 import { Secret } from '../kernel/secret.ts'
 import { roleSources } from '../policy/decide.ts'
 import { allowLines, allowReads, allowRule, allowText } from '../policy/explain.ts'
@@ -14,9 +16,18 @@ import { DROPPED, DROPPED_FAMILIES } from '../proxy/dropped-names.ts'
 import { inboundRules, outboundRules, type HeaderDeps } from '../proxy/header-rules.ts'
 import { DROPPED_ANSWER_FAMILIES, DROPPED_ANSWERS, inboundHeaders } from '../proxy/inbound-headers.ts'
 import { outboundHeaders } from '../proxy/outbound-headers.ts'
-import { applicationParameters, refreshParameters } from '../provider/ask-parameters.ts'
+import { applicationParameters, exchangeParameters, onBehalfOfParameters, refreshParameters } from '../provider/ask-parameters.ts'
 import { profileOf } from '../provider/profiles.ts'
-import { AUTHORIZATION_WORDS, audienceNote, cacheWords, csrfWords, GRANT_WORDS, upstreamSees } from './explain-words.ts'
+import {
+  AUTHORIZATION_WORDS,
+  audienceNote,
+  cacheWords,
+  csrfWords,
+  GRANT_TYPES,
+  GRANT_WORDS,
+  keyWords,
+  upstreamSees,
+} from './explain-words.ts'
 
 /** What `explain -o json` prints; scripts depend on its shape. Absent things are null. Nothing in it is secret: it is made of the settings' public half. */
 export interface Explanation {
@@ -49,17 +60,25 @@ export interface RouteExplanation {
   readonly methods: readonly string[]
   readonly upstream: string
   readonly principal: 'user' | 'app' | 'none'
+  /** Who may present what. */
+  readonly callers: readonly CallerKind[]
+  /** For sessions, and of the application. */
   readonly grant: GrantName | null
+  /** For callers that bring an access token; null: there are none such, or it is the application that calls. */
+  readonly bearer_grant: GrantName | null
   readonly grant_chosen: { readonly by: 'auto' | 'settings'; readonly because: string }
   readonly audience: string | null
   readonly scopes: readonly string[]
   /** The parameters of the token request, as the profile puts them; null: none is made. */
   readonly asked_as: {
-    readonly grant_type: 'refresh_token' | 'client_credentials'
+    readonly grant_type: NonNullable<(typeof GRANT_TYPES)[GrantName]>
     readonly resource: string | null
     readonly audience: string | null
     readonly scope: string | null
     readonly note: string
+    /** What is turned in, and what goes along as actor: the audience of that token, '' where the sign-in's says it all; null: nothing. */
+    readonly subject: string | null
+    readonly actor: string | null
   } | null
   /** `rule` as in the settings, null: no session is needed. `reads`: where its answer is looked up. */
   readonly allow: { readonly rule: Json; readonly text: string; readonly lines: readonly string[]; readonly reads: readonly string[] }
@@ -150,6 +169,9 @@ const routeExplanation = (route: Route, grantWritten: string, facts: RouteFacts)
   const { principal } = token
   const { clientId, profile } = facts.settings.providers.default
   const ask = token.principal === 'none' ? undefined : token.ask
+  const callers = route.callers ?? ['session']
+  const grant = principal === 'user' && !callers.includes('session') ? undefined : ask?.grant
+  const bearerGrant = token.principal === 'user' ? token.bearerAsk?.grant : undefined
   const isForSession = principal !== 'none' || allow !== undefined
   return {
     name: route.name,
@@ -157,11 +179,19 @@ const routeExplanation = (route: Route, grantWritten: string, facts: RouteFacts)
     methods: route.methods,
     upstream: route.upstream.origin + route.upstreamPath,
     principal,
-    grant: ask?.grant ?? null,
-    grant_chosen: { by: grantWritten === 'auto' ? 'auto' : 'settings', because: GRANT_WORDS[principal] },
+    callers,
+    grant: grant ?? null,
+    bearer_grant: bearerGrant ?? null,
+    grant_chosen: {
+      by: grantWritten === 'auto' || (grantWritten !== grant && grantWritten !== bearerGrant) ? 'auto' : 'settings',
+      because:
+        [...new Set([grant, bearerGrant])]
+          .flatMap((one) => (one ? [GRANT_WORDS[one]] : []))
+          .join('; for callers with a token of their own: ') || GRANT_WORDS.none,
+    },
     audience: ask?.audience ?? null,
     scopes: ask?.scopes ?? [],
-    asked_as: askedAs(route, facts),
+    asked_as: askedAs(token, callers, facts),
     allow: {
       rule: allow ? allowRule(allow) : null,
       text: allowText(allow),
@@ -173,7 +203,10 @@ const routeExplanation = (route: Route, grantWritten: string, facts: RouteFacts)
       request: {
         only: headers.requestOnly ?? null,
         cookies: headers.requestCookies,
-        authorization: { attached: principal, text: AUTHORIZATION_WORDS[principal] },
+        authorization: {
+          attached: principal,
+          text: token.principal === 'app' && token.attach ? keyWords(token.attach.name) : AUTHORIZATION_WORDS[principal],
+        },
         set: outboundNames(route, facts.headers),
       },
       response: {
@@ -194,24 +227,65 @@ const routeExplanation = (route: Route, grantWritten: string, facts: RouteFacts)
       principal,
       subject: ({ user: 'user', app: 'client', none: 'none' } as const)[principal],
       client_id: principal === 'none' ? null : clientId,
-      text: upstreamSees(principal, clientId),
+      text:
+        [
+          ...new Set(
+            [grant, bearerGrant].flatMap((one) => (one ? [upstreamSees(principal, clientId, one, ask?.actor !== undefined)] : [])),
+          ),
+        ].join('; or ') || upstreamSees(principal, clientId),
     },
   }
 }
 
 /** By the functions that make the token request; a refresh is shown as after a sign-in that was granted all it asked for. */
-const askedAs = ({ token }: Route, { profile, scopeRules }: RouteFacts): RouteExplanation['asked_as'] => {
+const askedAs = (token: Route['token'], callers: readonly CallerKind[], facts: RouteFacts): RouteExplanation['asked_as'] => {
   if (token.principal === 'none') return null
-  const granted = [...scopeRules.loginScopes, ...scopeRules.userAsks.flatMap(({ scopes }) => scopes)]
-  const parameters =
-    token.principal === 'user' ? refreshParameters(token.ask, granted, scopeRules) : applicationParameters(token.ask, profile)
+  // Where callers of both kinds come, the one for sessions is shown.
+  const ask = token.principal === 'user' && token.bearerAsk && !callers.includes('session') ? token.bearerAsk : token.ask
+  const grantType = GRANT_TYPES[ask.grant]
+  if (grantType === null) return null
+  const parameters = parametersOf(ask, facts)
+  const hasSubject = ask.subject !== undefined
   return {
-    grant_type: token.principal === 'user' ? 'refresh_token' : 'client_credentials',
+    grant_type: grantType,
     resource: parameters.get('resource'),
     audience: parameters.get('audience'),
     scope: parameters.get('scope'),
-    note: token.ask.audience === undefined ? 'no audience: the scopes say it all' : audienceNote(profile),
+    note: noteOf(ask, facts.profile, parameters),
+    subject: hasSubject ? (ask.subject?.audience ?? '') : null,
+    actor: ask.actor ? (ask.actor.audience ?? '') : null,
   }
+}
+
+const parametersOf = (ask: Ask, { profile, scopeRules }: RouteFacts): URLSearchParams => {
+  switch (ask.grant) {
+    case 'refresh': {
+      const granted = [...scopeRules.loginScopes, ...scopeRules.userAsks.flatMap(({ scopes }) => scopes)]
+      return refreshParameters(ask, granted, scopeRules)
+    }
+    case 'client_credentials':
+      return applicationParameters(ask, profile)
+    case 'exchange':
+      return exchangeParameters(ask, profile)
+    case 'on_behalf_of':
+      return onBehalfOfParameters(ask, profile)
+    case 'service_account':
+      return new URLSearchParams({ scope: ask.scopes.join(' ') })
+    case 'static':
+    case 'pass_through':
+      return new URLSearchParams()
+    default:
+      return assertNever(ask.grant)
+  }
+}
+
+const noteOf = (ask: Ask, profile: ProviderProfile, parameters: URLSearchParams): string => {
+  if (ask.grant === 'service_account')
+    return 'signed with the key file, at the token endpoint it names; the user is the one of the session, never of the request'
+  if (ask.audience === undefined) return 'no audience: the scopes say it all'
+  if (ask.grant === 'exchange')
+    return parameters.has('resource') ? audienceNote({ ...profile, target: 'resource' }) : audienceNote({ ...profile, target: 'audience' })
+  return audienceNote(profile)
 }
 
 /** The names that the proxy itself writes, found by letting it write them for a request that says nothing. */

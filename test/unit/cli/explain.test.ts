@@ -67,7 +67,9 @@ it('the JSON of a route has this shape: scripts read it', async () => {
     methods: ['GET'],
     upstream: 'http://orders:8080/v2',
     principal: 'app',
+    callers: ['session'],
     grant: 'client_credentials',
+    bearer_grant: null,
     grant_chosen: { by: 'settings', because: 'a token of the application itself, apart from any session' },
     audience: 'api://orders',
     scopes: ['all'],
@@ -77,6 +79,8 @@ it('the JSON of a route has this shape: scripts read it', async () => {
       audience: null,
       scope: 'all',
       note: 'the audience is named by `resource` (RFC 8707)',
+      subject: null,
+      actor: null,
     },
     allow: {
       rule: { all_of: [{ roles: ['admin', 'ops'] }, { any_of: [{ groups: ['g1'] }, { claims: { dept: ['it'] } }] }] },
@@ -128,6 +132,85 @@ it('a route says whom the upstream’s log will show', async () => {
     { principal: 'app', subject: 'client', client_id: 'shop', text: 'the application shop, no user' },
     { principal: 'none', subject: 'none', client_id: null, text: 'nobody' },
   ])
+})
+
+it.each([
+  ['{ principal: user, audience: orders, grant: exchange }', [], 'exchange', 'settings', 'token-exchange', 'the user (sub), client shop'],
+  [
+    '{ principal: user, audience: orders, grant: exchange, actor: { audience: shop } }',
+    [],
+    'exchange',
+    'settings',
+    'token-exchange',
+    'the user (sub), acted for by the application shop (act)',
+  ],
+  [
+    '{ principal: user, audience: orders, grant: on_behalf_of, subject: { audience: shop } }',
+    [],
+    'on_behalf_of',
+    'settings',
+    'jwt-bearer',
+    'the user (sub), client shop',
+  ],
+  ['{ principal: user, audience: orders }', ['callers: [bearer]'], 'exchange', 'auto', undefined, 'the user (sub), client shop'],
+  [
+    '{ principal: user, audience: orders }',
+    ['callers: [session, bearer]'],
+    'refresh, exchange',
+    'auto',
+    'refresh_token',
+    'the signed-in user (sub), client shop; or the user (sub), client shop',
+  ],
+  [
+    '{ principal: user, audience: orders, grant: pass_through }',
+    ['callers: [bearer]'],
+    'pass_through',
+    'settings',
+    undefined,
+    'the caller’s user (sub), and the caller’s own client',
+  ],
+  [
+    '{ principal: user, scopes: [calendar], grant: service_account, key_file: /sa.json }',
+    ['allow: { groups: [g] }'],
+    'service_account',
+    'settings',
+    'jwt-bearer',
+    'the user that the session’s claim names',
+  ],
+  [
+    '{ principal: app, grant: static, key_file: /key, header: X-API-Key }',
+    ['allow: { groups: [g] }'],
+    'static',
+    'settings',
+    undefined,
+    'whoever the key belongs to, no user',
+  ],
+] as const)('%s: the grant, who chose it, and what the upstream’s log shows', async (token, more, grant, by, type, sees) => {
+  const path = config({}, [
+    '  - path: /api/more',
+    '    upstream: http://more:8080',
+    `    token: ${token}`,
+    ...more.map((line) => `    ${line}`),
+  ])
+  const route = (await explainedOf(path)).routes.at(-1)
+  expect([...new Set([route?.grant, route?.bearer_grant])].filter(Boolean).join(', ')).toBe(grant)
+  expect(route?.grant_chosen.by).toBe(by)
+  if (type !== undefined) expect(route?.asked_as?.grant_type).toContain(type)
+  expect(route?.upstream_sees.text).toContain(sees)
+  expect((await shell(['explain', '-c', path, 'api/more'])).out).toContain(grant.split(', ')[0])
+})
+
+it('an API key is said to travel where it travels', async () => {
+  const path = config({}, [
+    '  - path: /api/more',
+    '    upstream: http://more:8080',
+    '    token: { principal: app, grant: static, key_file: /key, header: X-API-Key }',
+    '    allow: { groups: [g] }',
+  ])
+  const request = (await explainedOf(path)).routes.at(-1)?.headers.request
+  expect(request?.authorization.text).toContain('x-api-key')
+  expect(request?.set).toContain('x-api-key')
+  expect(request?.set).not.toContain('authorization')
 })
 
 it('a route without token: no Authorization, no CSRF guard, anybody’s answer', async () => {
