@@ -24,6 +24,8 @@ export interface GatewaySettings {
   readonly ownKeys?: boolean
   /** `generic` when not given. */
   readonly profile?: 'generic' | 'keycloak'
+  /** YAML of `provider.client_auth`; the client's secret from the environment unless given. */
+  readonly clientAuth?: string
   /** YAML lines under `provider`, indented by two. */
   readonly providerLines?: readonly string[]
   /** YAML lines at the top level. */
@@ -93,7 +95,7 @@ export const startGateways = async (request: GatewaysRequest): Promise<Gateways>
         `  issuer: ${provider.issuer}`,
         '  insecure_allow_http: true',
         `  client_id: ${provider.clientId}`,
-        "  client_auth: [{ client_secret: '${env:CLIENT_SECRET}' }]",
+        `  client_auth: ${request.clientAuth ?? "[{ client_secret: '${env:CLIENT_SECRET}' }]"}`,
         ...(request.providerLines ?? []),
         'session:',
         `  keys_dir: ${keysOf[at] ?? keys}`,

@@ -83,6 +83,9 @@ export const gatewayClient = (client: {
   },
 })
 
+/** As the attribute `jwt.credential.certificate` holds it. */
+export const certificateBody = (pem: string): string => pem.replaceAll(/-----[^-]+-----|\s/g, '')
+
 /** An API: a client that nobody signs in to, so that audiences can name it. */
 const apiClient = (api: string): Representation => ({
   clientId: api,

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { Browser } from '../harness/browser.ts'
+import { type Answer, Browser } from '../harness/browser.ts'
 import { fillIn } from './login-form.ts'
 import type { Person } from './realm.ts'
 
@@ -68,8 +68,7 @@ export const openWire = (client: {
       code_challenge_method: 'S256',
       ...more,
     }).toString()
-    const back = ({ headers }: { readonly headers: Readonly<Record<string, unknown>> }): boolean =>
-      String(headers['location'] ?? '').startsWith(redirectUri)
+    const back = ({ headers: { location } }: Answer): boolean => typeof location === 'string' && location.startsWith(redirectUri)
     const first = await browser.navigate(at, { until: back })
     const answer = back(first) ? first : await fillIn(browser, first, person, back)
     const query = new URL(String(answer.headers['location'] ?? `${issuer}/no-callback`)).searchParams
