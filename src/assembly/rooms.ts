@@ -2,25 +2,22 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { BROKER_DEFAULTS } from '../broker/deps.ts'
 import { createBroker } from '../broker/broker.ts'
-import type { ProviderSettings, RedisSettings, Settings } from '../config/settings.ts'
+import type { RedisSettings, Settings } from '../config/settings.ts'
 import { ENDPOINTS } from '../contract/paths.ts'
-import { secretFileSource } from '../credentials/source-secret-file.ts'
-import { startJwkFileSource } from '../credentials/source-jwk-file.ts'
-import { startFileSource } from '../credentials/source-file.ts'
-import { firstOf, secretSource } from '../credentials/source-secret.ts'
 import { ephemeralKeyring, type VisibleKeyring } from '../crypto/keyring.ts'
 import { openKeyringFiles } from '../crypto/keyring-file.ts'
 import { createSealer } from '../crypto/seal.ts'
-import type { CredentialSource } from '../domain/credential.ts'
 import type { SessionStore } from '../domain/session-store.ts'
 import { assertNever } from '../kernel/assert.ts'
-import type { Clock, FollowingClock } from '../kernel/time.ts'
+import type { FollowingClock } from '../kernel/time.ts'
+import { steadyClock } from '../kernel/time.ts'
 import { profileOf } from '../provider/profiles.ts'
 import { createProvider } from '../provider/provider.ts'
 import { createMemoryStores, type StoreDeps } from '../session/store-memory.ts'
 import { createRedisStores } from '../session/store-redis.ts'
 import { openKeyFiles } from '../credentials/key-files.ts'
 import { compileRoutes, keyFilesOf, userAsks } from './compile-routes.ts'
+import { probeOf, wireCredentials } from './credentials.ts'
 import type { Telemetry } from './telemetry.ts'
 
 /** One app and one provider per process for now; their names are part of every key and seal, so that several can come. */
@@ -48,7 +45,8 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
       : await openKeyringFiles({
           dir: session.keysDir,
           settleMs: session.keysSettleMs,
-          clock,
+          // How long a key has been here is a length: a correction of the fleet's clock must not let it seal before the others can open it.
+          clock: steadyClock,
           log,
           onChange: (change) => {
             audit.record({ event: `key.${change.kind}`, kid: change.kid })
@@ -59,7 +57,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     closing.push(() => files.close())
     reloading.push(() => files.reload())
   }
-  const keyring: VisibleKeyring = files ?? ephemeralKeyring(clock.now())
+  const keyring: VisibleKeyring = files ?? ephemeralKeyring(steadyClock.now())
   const sealer = createSealer({ keyring })
 
   // 2. Where sessions live.
@@ -88,11 +86,27 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
   const routes = compileRoutes(settings.routes)
   const asks = userAsks(routes)
   const configured = settings.providers.default
-  const credential = firstOf(await credentialSources(configured, clock, log, { closing, reloading }))
+  const profile = profileOf(configured.profile, configured)
+  const credential = await wireCredentials({
+    app: APP,
+    provider: PROVIDER,
+    profile,
+    settings: configured,
+    board: stores.credentials,
+    sealer,
+    clock,
+    log,
+    metrics,
+    audit,
+  })
+  closing.push(() => credential.stop())
+  reloading.push(() => credential.reload())
   const provider = createProvider({
     name: PROVIDER,
     issuer: configured.issuer,
-    profile: profileOf(configured.profile, configured),
+    profile,
+    tenants: configured.tenants,
+    homeTenant: configured.homeTenant,
     clientId: configured.clientId,
     clientAuth: credential,
     redirectUri: endpointUrl(settings, 'callback'),
@@ -107,6 +121,9 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     log,
     metrics,
   })
+
+  const probe = probeOf(configured, profile)
+  credential.start(probe === 'none' ? undefined : (one) => provider.probe(one, probe))
 
   const keys = await openKeyFiles({ ...keyFilesOf(routes), clock, log })
   closing.push(() => keys.stop())
@@ -166,37 +183,3 @@ const connectionTo = ({ servers, tls, ...rest }: RedisSettings) => {
 
 const endpointUrl = (settings: Settings, endpoint: 'callback' | 'logoutCallback'): string =>
   `${settings.publicUrl.origin}${settings.basePath}${ENDPOINTS[endpoint]}`
-
-const watchedSource = (auth: Exclude<ProviderSettings['clientAuth'][number], { kind: 'secret' }>, clock: Clock, log: Telemetry['log']) => {
-  switch (auth.kind) {
-    case 'certificate-dir':
-      return startFileSource({ dir: auth.dir, clock, log })
-    case 'jwk-file':
-      return startJwkFileSource({ file: auth.file, clock, log })
-    case 'secret-file':
-      return secretFileSource({ file: auth.file, method: auth.method, clock, log })
-    default:
-      return assertNever(auth)
-  }
-}
-
-/** In the order of `client_auth`. */
-const credentialSources = async (
-  { clientAuth }: ProviderSettings,
-  clock: Clock,
-  log: Telemetry['log'],
-  life: { readonly closing: (() => void)[]; readonly reloading: (() => Promise<unknown>)[] },
-): Promise<readonly CredentialSource[]> => {
-  const sources: CredentialSource[] = []
-  for (const auth of clientAuth) {
-    if (auth.kind === 'secret') {
-      sources.push(secretSource(auth.secret, auth.method))
-      continue
-    }
-    const source = await watchedSource(auth, clock, log)
-    life.closing.push(() => source.stop())
-    life.reloading.push(() => source.reload())
-    sources.push(source)
-  }
-  return sources
-}

@@ -4,7 +4,7 @@ import type { AssertionAlgorithm, JwkCredential } from '../domain/credential.ts'
 import { algorithmOf } from './private-key.ts'
 
 /** Why a JWK is not used; a closed set, for logs. */
-export type JwkFault =
+type JwkFault =
   | 'jwk-unreadable'
   | 'jwk-set'
   | 'key-symmetric'

@@ -44,6 +44,8 @@ export interface Rotation {
 
 /** `credential_rotation` of the settings. */
 export interface RotationSettings {
+  /** There is something to probe with. */
+  readonly probes: boolean
   /** Consecutive acceptances, and the time they must span, before a credential replaces one that works. */
   readonly acceptances: number
   readonly spreadMs: Millis
@@ -151,8 +153,7 @@ export const told = (state: Rotation, words: readonly CredentialWord[], now: Ins
   const fresh = words.filter(({ at }) => between(at, now) < settings.wordMs && between(now, at) < AHEAD_MAX_MS)
   let entries: readonly Entry[] = state.entries.map((entry): Entry => {
     const accepted = lastWordOf(fresh, 'accepted', entry.id)
-    const toldAt = accepted !== undefined && accepted > (entry.rejectedAt ?? 0) ? accepted : entry.toldAt
-    return { ...entry, withdrawnAt: withdrawn.get(entry.id), toldAt }
+    return { ...entry, withdrawnAt: withdrawn.get(entry.id), toldAt: accepted ?? entry.toldAt }
   })
   // A replica that has just started believes the latest word; one that knows its own active credential works only takes a better one.
   const active = entries.find(({ phase }) => phase === 'active')

@@ -1,11 +1,11 @@
-import { minutes, seconds } from '../kernel/time.ts'
+import { millis, minutes, seconds } from '../kernel/time.ts'
 import type { Millis } from '../kernel/time.ts'
 import type { RotationSettings } from './rotation.ts'
 
 /** What of it is set by `provider.credential_rotation`; the rest is fixed. */
 export type ConfiguredRotation = Pick<
   RotationSettings,
-  'acceptances' | 'spreadMs' | 'keepPreviousMs' | 'demoteAfter' | 'activateAfterMs'
+  'probes' | 'acceptances' | 'spreadMs' | 'keepPreviousMs' | 'demoteAfter' | 'activateAfterMs'
 > & {
   readonly retryMs: Millis
 }
@@ -23,3 +23,4 @@ export const WORD_MS = minutes(15)
 /** How often files and the words of others are looked at. */
 export const LOOK_EVERY = seconds(5)
 export const WORDS_EVERY = seconds(2)
+export const TURN_EVERY = millis(500)

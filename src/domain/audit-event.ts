@@ -68,10 +68,17 @@ export type AuditEvent = AuditWho &
         readonly code: string
         readonly rule?: string | undefined
       }
+    /** An access token was used here for the first time; once per token, replica and while it is remembered. */
+    | { readonly event: 'caller.accepted'; readonly kind: 'user' | 'application'; readonly client?: string | undefined }
+    /** Not one per request: each token once, and none beyond what an address may get wrong. */
+    | { readonly event: 'caller.refused'; readonly check: string }
     | { readonly event: 'csrf.refused'; readonly route?: string | undefined; readonly code: string }
     /** `count`: of the sessions it showed or ended. */
     | { readonly event: 'admin.command'; readonly command: string; readonly outcome: string; readonly count?: number | undefined }
     | { readonly event: 'config.loaded'; readonly version: string }
+    /** `credential`: its printable name, a thumbprint. */
+    | { readonly event: 'credential.activated'; readonly credential: string }
+    | { readonly event: 'credential.withdrawn'; readonly credential: string }
     | { readonly event: 'key.removed'; readonly kid: string }
     | { readonly event: 'key.activated'; readonly kid: string }
   )

@@ -38,11 +38,13 @@ export const attempt = async (
   const startedAt = performance.now()
   const active = deps.source.current()
   if (!active) return { exchange: { kind: 'failed', sent: 'not-sent', cause: 'no-credential' }, accepted: false }
+  // As it stands now: the answer may change what is preferred, and nobody is to be left out or asked twice because of it.
+  const others = deps.source.fallbacks?.() ?? []
   const first = await once(deps, active, metadata, budgetMs, run)
   if (!first.isRejected) return first.call
-  for (const credential of deps.source.fallbacks?.() ?? []) {
+  for (const credential of others) {
     const leftMs = millis(budgetMs - (performance.now() - startedAt))
-    if (credential === active || leftMs < TRY_AGAIN_MS) continue
+    if (leftMs < TRY_AGAIN_MS) break
     deps.onFallback()
     const next = await once(deps, credential, metadata, leftMs, run)
     if (!next.isRejected) return next.call

@@ -16,6 +16,8 @@ export interface RedisKeys {
   /** Of the key of a record. */
   refOf(key: string): SessionRef | undefined
   readonly sealingKeys: string
+  /** What replicas tell each other of client credentials. */
+  readonly credentials: string
   readonly channel: string
 }
 
@@ -43,6 +45,7 @@ export const redisKeys = (prefix: string, app: string): RedisKeys => {
       return key.startsWith(head) && key.endsWith(tail) && REF.test(ref) ? (ref as SessionRef) : undefined
     },
     sealingKeys: at('keys', 'keyring'),
+    credentials: at('credentials', 'words'),
     channel: `${prefix}:events:${app}`,
   }
 }

@@ -1,6 +1,8 @@
+import type { CredentialBoard } from '../domain/credential.ts'
 import type { SessionDirectory } from '../domain/session-directory.ts'
 import type { OnceStore, SessionStore } from '../domain/session-store.ts'
 import { millis } from '../kernel/time.ts'
+import { createMemoryCredentialBoard } from './credential-board.ts'
 import { createSessionDirectory } from './directory.ts'
 import { createMemoryChannel } from './event-channel-memory.ts'
 import { createMemoryOnceStore } from './once-store.ts'
@@ -12,6 +14,7 @@ export interface Stores {
   readonly sessions: SessionStore
   readonly once: OnceStore
   readonly directory: SessionDirectory
+  readonly credentials: CredentialBoard
 }
 
 /** What both kinds of store need from assembly. */
@@ -38,5 +41,6 @@ export const createMemoryStores = (deps: StoreDeps): Stores => {
     }),
     once: createMemoryOnceStore(deps),
     directory: createSessionDirectory({ ...deps, records, idleTimeoutMs: deps.settings.idleTimeoutMs }),
+    credentials: createMemoryCredentialBoard(),
   }
 }

@@ -1,5 +1,6 @@
 import type { RedisDeps } from './connection-redis.ts'
 import { redisKeys } from './keys-redis.ts'
+import { createRedisCredentialBoard } from './credential-board-redis.ts'
 import { createSessionDirectory } from './directory.ts'
 import { createRedisOnceStore } from './once-store-redis.ts'
 import { openRedis } from './open-redis.ts'
@@ -25,5 +26,6 @@ export const createRedisStores = (deps: StoreDeps & { readonly redis: RedisSetti
     }),
     once: createRedisOnceStore({ connection, keys }),
     directory: createSessionDirectory({ ...deps, records, idleTimeoutMs: deps.settings.idleTimeoutMs }),
+    credentials: createRedisCredentialBoard({ connection, keys }),
   }
 }

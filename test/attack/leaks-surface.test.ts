@@ -7,10 +7,10 @@ import { secretFileSource } from '../../src/credentials/source-secret-file.ts'
 import { returnTo } from '../../src/login/return-to.ts'
 import { canonicalPath } from '../../src/policy/canonical-path.ts'
 import { compileAllow, roleSources } from '../../src/policy/decide.ts'
-import { systemClock } from '../../src/kernel/time.ts'
 import { load, good } from '../unit/config/a-config.ts'
 import { type EdgeHost, edgeHost, fetching, navigation, signedIn } from '../harness/edge-host.ts'
-import { askFor, providerRoom, recordingLog } from '../harness/provider-room.ts'
+import { credentialSet, digestName } from '../harness/credential-set.ts'
+import { askFor, providerRoom } from '../harness/provider-room.ts'
 import { startHostileProvider } from '../harness/hostile-provider.ts'
 import { exchangeRaw, parseAnswer } from '../harness/proxy-host.ts'
 import { a } from '../harness/the.ts'
@@ -49,8 +49,7 @@ describe('secrets come from files and references, and change without a restart',
     const dir = mkdtempSync(join(tmpdir(), 'sallyport-secret-'))
     const path = join(dir, 'secret')
     writeFileSync(path, 'first-secret\n')
-    const { log, lines } = recordingLog()
-    const source = await secretFileSource({ file: path, method: 'client_secret_post', clock: systemClock, log })
+    const { set: source, lines } = await credentialSet([secretFileSource(path, 'client_secret_post', digestName)])
     const hostile = await startHostileProvider()
     const room = providerRoom(hostile.issuer, { clientAuth: source })
     const sent = async (): Promise<string | null> => {
@@ -59,6 +58,10 @@ describe('secrets come from files and references, and change without a restart',
     }
     expect(await sent()).toBe('first-secret')
     writeFileSync(path, 'second-secret\n')
+    await source.reload()
+    expect(await sent()).toBe('second-secret') // tried in the same request, because the first is rejected
+    const first = source.status().credentials.find(({ phase }) => phase === 'active')
+    expect(first && (await source.withdraw(first.id, false))).toBe('done')
     await source.reload()
     expect(await sent()).toBe('second-secret')
     writeFileSync(path, '') // half written: what is in use stays in use

@@ -157,7 +157,23 @@ export const SETTING_CASES: readonly Case[] = [
     good({ client_auth: '  client_auth: [{ certificate_dir: /a, method: client_secret_post }]' }),
     '5:17',
     '{',
-    '`method` goes with secrets only',
+    'with a `method` that suits it',
+  ),
+  c(
+    'config.client-auth-choice',
+    'a passphrase for a secret',
+    good({ client_auth: '  client_auth: [{ client_secret_file: /a, passphrase_file: /b }]' }),
+    '5:17',
+    '{',
+    'with a `method` that suits it',
+  ),
+  c(
+    'config.client-auth-half',
+    'a certificate without its key',
+    good({ client_auth: '  client_auth: [{ certificate_file: /a }]' }),
+    '5:17',
+    '{',
+    'both of certificate_file and private_key_file',
   ),
   c(
     'config.client-auth-choice',
@@ -165,7 +181,7 @@ export const SETTING_CASES: readonly Case[] = [
     good({ client_auth: '  client_auth: [{ jwk_file: /a, method: client_secret_basic }]' }),
     '5:17',
     '{',
-    '`method` goes with secrets only',
+    'with a `method` that suits it',
   ),
   c(
     'config.client-auth-choice',

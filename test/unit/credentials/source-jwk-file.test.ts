@@ -5,10 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { judgeJwk } from '../../../src/credentials/jwk.ts'
-import { startJwkFileSource, type JwkFileSource } from '../../../src/credentials/source-jwk-file.ts'
-import { manualClock } from '../../harness/clock.ts'
-import { expectNoLeak } from '../../harness/canary.ts'
-import { recordingLog } from '../../harness/provider-room.ts'
+import { jwkFileSource } from '../../../src/credentials/source-jwk-file.ts'
+import { credentialSet } from '../../harness/credential-set.ts'
+import type { TestSet } from '../../harness/credential-set.ts'
 
 type Pair = ReturnType<typeof generateKeyPairSync>
 const privateJwk = (pair: Pair, more: Record<string, unknown> = {}): JsonWebKey => ({
@@ -80,89 +79,67 @@ describe('a JWK', () => {
 describe('a JWK file', () => {
   let folder: string
   let file: string
-  let source: JwkFileSource | undefined
-  const { log, lines } = recordingLog()
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'sallyport-jwk-'))
     file = join(folder, 'client.jwk')
-    lines.length = 0
   })
-  afterEach(async () => {
-    source?.stop()
-    await rm(folder, { recursive: true })
-  })
+  afterEach(() => rm(folder, { recursive: true }))
   const write = (jwk: unknown): Promise<void> => writeFile(file, typeof jwk === 'string' ? jwk : JSON.stringify(jwk))
-  const begin = async (clock = manualClock()): Promise<JwkFileSource> => (source = await startJwkFileSource({ file, clock, log }))
-  const kid = (): string | undefined => {
-    const credential = source?.current()
-    return credential?.kind === 'jwk' ? credential.kid : undefined
-  }
+  const begin = () => credentialSet([jwkFileSource(file)])
+  const kids = ({ set }: TestSet): readonly string[] =>
+    [set.current(), ...set.fallbacks()].map((credential) => (credential?.kind === 'jwk' ? credential.kid : '-'))
 
-  it('is read at the start and again when it changed, by its own clock', async () => {
-    const clock = manualClock()
+  it('is read at the start, and its successor stands by as soon as it is there', async () => {
     await write(privateJwk(ec))
-    await begin(clock)
-    expect(kid()).toBe('k1')
+    const test = await begin()
+    expect(kids(test)).toEqual(['k1'])
     await write(privateJwk(ed, { kid: 'k2' }))
-    await clock.advance(10_000)
-    await source?.reload() // whatever the file system was slow with
-    expect(kid()).toBe('k2')
-    expect(lines.map(({ message }) => message)).toEqual(['client key loaded', 'client key loaded'])
+    await test.set.reload()
+    expect(kids(test)).toEqual(['k1', 'k2'])
+    expect(test.set.status().credentials.map(({ lostByRestart }) => lostByRestart)).toEqual([true, false])
+  })
+
+  it('with another key under the same name is another credential', async () => {
+    await write(privateJwk(ec))
+    const test = await begin()
+    await write(privateJwk(ed))
+    await test.set.reload()
+    expect(kids(test)).toEqual(['k1', 'k1'])
   })
 
   it('follows a symbolic link that is swapped, as mounts are', async () => {
     await writeFile(join(folder, 'one'), JSON.stringify(privateJwk(ec)))
     await writeFile(join(folder, 'two'), JSON.stringify(privateJwk(ec, { kid: 'k2' })))
     await symlink('one', file)
-    await begin()
+    const test = await begin()
     await symlink('two', join(folder, 'next'))
     await rename(join(folder, 'next'), file)
-    await source?.reload()
-    expect(kid()).toBe('k2')
+    await test.set.reload()
+    expect(kids(test)).toEqual(['k1', 'k2'])
   })
 
   it.each<[string, unknown, string]>([
     ['half-written', '{"kty":"EC","d":"', 'jwk-unreadable'],
     ['the public half', { ...ec.publicKey.export({ format: 'jwk' }), kid: 'k1' }, 'key-public'],
-    ['empty', '', 'jwk-unreadable'],
+    ['empty', '', 'file-unreadable'],
     ['of a megabyte', ' '.repeat(1 << 20), 'file-unreadable'],
   ])('that becomes unusable (%s) leaves the key in use, and says so once', async (_name, jwk, code) => {
     await write(privateJwk(ec))
-    await begin()
-    lines.length = 0
+    const test = await begin()
     await write(jwk)
-    for (let n = 0; n < 3; n += 1) await source?.reload()
-    expect(kid()).toBe('k1')
-    expect(lines).toMatchObject([{ level: 'warn', facts: { file, code, hint: 'the last one read stays in use' } }])
-    await write(privateJwk(ec, { kid: 'k3' }))
-    await source?.reload()
-    expect(kid()).toBe('k3')
+    for (let n = 0; n < 3; n += 1) await test.set.reload()
+    expect(kids(test)).toEqual(['k1'])
+    expect(test.lines.filter(({ level }) => level === 'warn').map(({ facts }) => facts.code)).toEqual([code])
   })
 
-  it('that is not there yet yields no credential, and does when it comes', async () => {
-    await begin()
-    expect(source?.current()).toBeUndefined()
-    expect(lines).toMatchObject([{ level: 'warn', facts: { code: 'file-unreadable' } }])
-    await write(privateJwk(ec))
-    await source?.reload()
-    expect(kid()).toBe('k1')
-    await rm(file)
-    await source?.reload()
-    expect(kid()).toBe('k1')
-    await write(privateJwk(ec))
-    await source?.reload()
-    expect(lines.filter(({ level }) => level === 'warn')).toHaveLength(2)
-  })
-
-  it('tells no part of the key to the log', async () => {
-    const jwk = privateJwk(rsa)
+  it('never shows its private half: not in logs, not in the public document', async () => {
+    const jwk = privateJwk(ec)
     await write(jwk)
-    await begin()
-    await write({ ...jwk, alg: 'RS512' })
-    await source?.reload()
-    await write(`${JSON.stringify(jwk)}]`)
-    await source?.reload()
-    const secrets = [jwk.d, jwk.p, jwk.q].map((part) => String(part).slice(0, 60))
-    expectNoLeak(secrets, { log: JSON.stringify(lines) })
+    const test = await begin()
+    await write(JSON.stringify(jwk).slice(0, -9))
+    await test.set.reload()
+    const told = JSON.stringify([test.lines, test.set.publicKeys(), [...((await test.board.read()) as Map<string, string>)]])
+    expect(told).not.toContain(jwk.d)
+    expect(test.set.publicKeys()).toEqual([{ ...ec.publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig', alg: 'ES256' }])
   })
 })

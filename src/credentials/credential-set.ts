@@ -1,0 +1,212 @@
+import type { Credential, CredentialId, CredentialSource, CredentialVerdict, CredentialWord } from '../domain/credential.ts'
+import type { Metrics } from '../domain/metric.ts'
+import type { AuditSink } from '../domain/audit-event.ts'
+import type { Log } from '../kernel/ports.ts'
+import { between } from '../kernel/time.ts'
+import type { Clock, Instant } from '../kernel/time.ts'
+import { probesDue, tries } from './choice.ts'
+import type { Faulty, Loaded, Look, Source } from './loaded.ts'
+import { createPublisher } from './publisher.ts'
+import type { PublicJwk } from './public-key.ts'
+import { createReporter } from './reporter.ts'
+import { answered, EMPTY, looked, settled, told } from './rotation.ts'
+import type { Rotation, RotationSettings } from './rotation.ts'
+import { LOOK_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
+import { statusOf } from './status.ts'
+import type { CredentialStatus } from './status.ts'
+import type { Words } from './words.ts'
+
+export type Probe = (credential: Credential) => Promise<CredentialVerdict>
+
+export interface CredentialSetDeps {
+  /** Name of the provider, for metrics. */
+  readonly provider: string
+  /** In the order of `client_auth`. */
+  readonly sources: readonly Source[]
+  readonly settings: RotationSettings
+  readonly words: Words
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly audit: AuditSink
+  /** In [0, 1). */
+  readonly random?: (() => number) | undefined
+}
+
+export type Ordered = 'done' | 'here-only' | 'unknown' | 'not-usable' | 'last-usable'
+
+/** The gateway's own credentials: which there are, which one is used, and what the provider thinks of each. */
+export interface CredentialSet extends Required<CredentialSource> {
+  /** From here on files are watched, others listened to, and candidates probed. @param probe undefined: there is none at this provider */
+  start(probe: Probe | undefined): void
+  /** Looks at the files now. */
+  reload(): Promise<void>
+  isReady(): boolean
+  status(): CredentialStatus
+  /** Probes now and changes nothing. */
+  verify(id: CredentialId): Promise<CredentialVerdict | 'unknown'>
+  promote(id: CredentialId): Promise<Ordered>
+  /** At once, here and everywhere. @param force also the last usable one */
+  withdraw(id: CredentialId, force: boolean): Promise<Ordered>
+  /** For `client-jwks.json`: current and next keys, also those that only other replicas have. In one order everywhere. */
+  publicKeys(): readonly PublicJwk[]
+  stop(): void
+}
+
+/** Loaded with its first look done; asks nobody before `start`. */
+export const createCredentialSet = async (deps: CredentialSetDeps): Promise<CredentialSet> => {
+  const { sources, settings, words, clock, random = Math.random } = deps
+  const stopped = new AbortController()
+  const held = new Map<CredentialId, Loaded>()
+  const ids = new WeakMap<Credential, CredentialId>()
+  const probing = new Set<CredentialId>()
+  const saidAt = new Map<CredentialId, Instant>()
+  const reporter = createReporter(deps)
+  const publisher = createPublisher(words, clock)
+  let looks: readonly Look[] = sources.map(() => ({ kind: 'unreadable', loaded: [], faults: [] }))
+  let state: Rotation = EMPTY
+  let probe: Probe | undefined
+
+  // 1. Every step of the machine goes through here; none awaits, so that two never overlap.
+  const step = (next: Rotation): void => {
+    const before = state
+    state = next
+    const left = new Set(state.entries.map(({ id }) => id))
+    for (const id of held.keys()) if (!left.has(id)) held.delete(id)
+    reporter.stepped(before, state, held, clock.now())
+    share()
+  }
+
+  /** What the provider said to the active one, while it is news. Only what was seen here: an echo would never end. */
+  const share = (): void => {
+    const active = state.entries.find(({ phase }) => phase === 'active')
+    const said = active && saidAt.get(active.id)
+    if (active?.acceptedAt === undefined || (said !== undefined && between(said, active.acceptedAt) < settings.wordMs / 3)) return
+    saidAt.set(active.id, active.acceptedAt)
+    const { id, acceptedAt: at } = active
+    void words.say({ kind: 'accepted', id, at }).then((done) => done === 'unavailable' && saidAt.delete(id))
+  }
+
+  const look = async (): Promise<void> => {
+    const fresh = await Promise.all(sources.map((source) => source.look()))
+    // A folder that cannot be read says nothing of what it held.
+    looks = fresh.map((now, i) => (now.kind === 'unreadable' ? { ...now, loaded: looks[i]?.loaded ?? [] } : now))
+    const found = looks.flatMap(({ loaded }, source) => loaded.map((one) => ({ ...one, source })))
+    for (const one of found.toReversed()) {
+      // The object that is held stays: requests under way report by it.
+      const known = held.get(one.id)
+      held.set(one.id, known ? { ...one, credential: known.credential } : one)
+      ids.set(known?.credential ?? one.credential, one.id)
+    }
+    // The first place in `client_auth` counts.
+    const byId = new Map(found.toReversed().map(({ id, source, notBefore, notAfter }) => [id, { id, source, notBefore, notAfter }]))
+    step(looked(state, [...byId.values()], clock.now(), settings))
+    reporter.faults(looks.flatMap(({ faults }): readonly Faulty[] => faults))
+    publisher.publish([...held.values()], state)
+  }
+  let looking: Promise<void> | undefined
+  /** One at a time. @returns when a look that began after the call is over */
+  const reload = async (): Promise<void> => {
+    await looking
+    looking ??= look().finally(() => (looking = undefined))
+    await looking
+  }
+
+  /** Orders that could not be stored: said again until they are. A withdrawal must not stay here alone. */
+  const unsaid = new Map<string, CredentialWord>()
+  const say = async (word: CredentialWord): Promise<'stored' | 'unavailable'> => {
+    const done = await words.say(word)
+    if (done === 'stored') unsaid.delete(`${word.kind} ${word.id}`)
+    else unsaid.set(`${word.kind} ${word.id}`, word)
+    return done
+  }
+  const listen = async (): Promise<void> => {
+    for (const word of [...unsaid.values()]) await say(word)
+    const heard = await words.heard()
+    if (heard === 'unavailable') return
+    publisher.heard(heard)
+    step(told(state, heard, clock.now(), settings))
+  }
+
+  const runProbe = async (id: CredentialId, ask: Probe, credential: Credential): Promise<void> => {
+    if (probing.has(id)) return
+    probing.add(id)
+    const verdict = await ask(credential).catch((): CredentialVerdict => ({ kind: 'none', cause: 'failed' }))
+    probing.delete(id)
+    reporter.probed(verdict)
+    step(answered(state, { id, verdict, random: random() }, clock.now(), settings))
+  }
+
+  // 2. Time passes.
+  const watch = async (): Promise<void> => {
+    let lookAt = clock.now()
+    let wordsAt = clock.now()
+    const due = (at: Instant, every: number): boolean => Math.abs(between(at, clock.now())) >= every
+    let isFirst = true
+    const turn = async (): Promise<void> => {
+      if (isFirst || due(wordsAt, WORDS_EVERY)) {
+        isFirst = false
+        wordsAt = clock.now()
+        await listen()
+      }
+      if (due(lookAt, LOOK_EVERY)) {
+        lookAt = clock.now()
+        await reload()
+      }
+      step(settled(state, clock.now(), settings))
+      if (probe) for (const { id } of probesDue(state, clock.now())) void probeHeld(id, probe)
+    }
+    while (!stopped.signal.aborted) {
+      await turn().catch(() => deps.log.error({ provider: deps.provider }, 'looking after client credentials failed'))
+      await clock.sleep(TURN_EVERY, stopped.signal)
+    }
+  }
+  const probeHeld = async (id: CredentialId, ask: Probe): Promise<void> => {
+    const one = held.get(id)
+    if (one) await runProbe(id, ask, one.credential)
+  }
+
+  const order = async (id: CredentialId, kind: 'promoted' | 'withdrawn'): Promise<Ordered> => {
+    const at = clock.now()
+    step(told(state, [{ id, kind, at }], at, settings))
+    return (await say({ kind, id, at })) === 'stored' ? 'done' : 'here-only'
+  }
+
+  await look()
+  const credentialsNow = (): readonly Credential[] => tries(state, clock.now()).flatMap(({ id }) => held.get(id)?.credential ?? [])
+  return {
+    current: () => credentialsNow()[0],
+    fallbacks: () => credentialsNow().slice(1),
+    report: (credential, verdict) => {
+      const id = ids.get(credential)
+      if (id !== undefined) step(answered(state, { id, verdict, random: random() }, clock.now(), settings))
+    },
+    start: (ask) => {
+      probe = ask
+      // The only way out of the loop is the abort of its sleep.
+      watch().catch(() => undefined)
+    },
+    reload,
+    isReady: () => tries(state, clock.now()).length > 0,
+    status: () => statusOf({ state, held, looks, sources, settings, now: clock.now() }),
+    verify: async (id) => {
+      const one = held.get(id)
+      if (!one) return 'unknown'
+      return probe ? probe(one.credential).catch(() => ({ kind: 'none', cause: 'failed' }) as const) : { kind: 'none', cause: 'no-probe' }
+    },
+    promote: async (id) => {
+      const entry = state.entries.find((one) => one.id === id)
+      if (!entry) return 'unknown'
+      const now = clock.now()
+      if (now < (entry.notBefore ?? now) || (entry.notAfter !== undefined && now >= entry.notAfter)) return 'not-usable'
+      return order(id, 'promoted')
+    },
+    withdraw: async (id, force) => {
+      if (!state.entries.some((entry) => entry.id === id)) return 'unknown'
+      const others = tries(state, clock.now()).filter((entry) => entry.id !== id)
+      return others.length === 0 && !force ? 'last-usable' : order(id, 'withdrawn')
+    },
+    publicKeys: () => publisher.keys([...held.values()], state, clock.now()),
+    stop: () => stopped.abort(),
+  }
+}

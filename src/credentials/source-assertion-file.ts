@@ -1,0 +1,82 @@
+import type { CredentialId, FederatedCredential } from '../domain/credential.ts'
+import { Secret } from '../kernel/secret.ts'
+import { fromNumericDate, millis } from '../kernel/time.ts'
+import type { Clock, Instant } from '../kernel/time.ts'
+import { faulty, seen } from './loaded.ts'
+import type { Source } from './loaded.ts'
+import { readText } from './read-file.ts'
+import type { NameOf } from './source-secret.ts'
+
+/** A swap takes a moment, in which the file may be short or away. */
+const READ_AGAIN_MS = millis(100)
+/** An assertion that ends while it travels is no use. */
+const SPARE_MS = 5_000
+const JWT = /^[\w-]+\.([\w-]+)\.[\w-]+$/
+
+interface Assertion {
+  readonly token: Secret<'federated-assertion'>
+  readonly endsAt: Instant
+  /** Issuer, subject and audience: what the provider knows it by. */
+  readonly identity: readonly string[]
+}
+
+/**
+ * `assertion_file`: a JWT that somebody else signs for us and keeps fresh (Kubernetes, SPIFFE, another provider). Read on every use. A file that is short,
+ * empty or away for a moment does no harm: the last good one is used until it ends.
+ */
+export const assertionFileSource = (file: string, clock: Clock, nameOf: NameOf): Source => {
+  let last: Assertion | undefined
+  let known: { readonly id: CredentialId; readonly credential: FederatedCredential } | undefined
+
+  const isFresh = ({ endsAt }: Assertion): boolean => clock.now() < endsAt - SPARE_MS
+  const isGood = (assertion: Assertion | undefined): assertion is Assertion => assertion !== undefined && isFresh(assertion)
+  const readNow = async (): Promise<Assertion | undefined> => {
+    const read = parse((await readText(file)) ?? '')
+    if (isGood(read)) last = read
+    return isGood(read) ? read : undefined
+  }
+  const read = async (): Promise<Secret<'federated-assertion'> | undefined> => {
+    const first = await readNow()
+    if (first) return first.token
+    if (isGood(last)) return last.token
+    await clock.sleep(READ_AGAIN_MS)
+    return (await readNow())?.token
+  }
+
+  return {
+    setting: 'assertion_file',
+    place: file,
+    isStaged: true,
+    look: async () => {
+      await readNow()
+      const seenNow = parse((await readText(file)) ?? '')
+      if (!last) return faulty(file, seenNow ? 'assertion-expired' : 'assertion-unreadable')
+      // Another subject is another credential; the same one renewed is not.
+      const id = nameOf('federated', ...last.identity) as CredentialId
+      if (known?.id !== id) known = { id, credential: { kind: 'federated', read, file } }
+      const faults = seenNow && !isGood(seenNow) ? (['assertion-expired'] as const) : seenNow ? [] : (['assertion-unreadable'] as const)
+      return seen(
+        // Its end is told once it has come: each use reads the file, which may be newer than this look.
+        [{ ...known, file, notBefore: undefined, notAfter: isFresh(last) ? undefined : last.endsAt }],
+        faults.map((fault) => ({ file, fault })),
+      )
+    },
+  }
+}
+
+/** Not verified: that is the provider's part. Read as far as needed to know what it is and how long it lasts. */
+const parse = (text: string): Assertion | undefined => {
+  const token = text.trim()
+  const payload = JWT.exec(token)?.[1]
+  if (payload === undefined) return undefined
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'))
+    if (typeof claims !== 'object' || claims === null) return undefined
+    const exp: unknown = Reflect.get(claims, 'exp')
+    if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined
+    const identity = ['iss', 'sub', 'aud'].map((name) => JSON.stringify(Reflect.get(claims, name) ?? null))
+    return { token: Secret.of('federated-assertion', token), endsAt: fromNumericDate(exp), identity }
+  } catch {
+    return undefined
+  }
+}
