@@ -61,7 +61,7 @@ export const clientOf = (entra: Entra, id = entra.clientId, secret: string | und
       state: 'the-state',
       ...parameters,
     })
-    const answer = await fetch(`${entra.url('authorize', options.tenant)}?${query}`, {
+    const answer = await fetch(`${entra.url('authorize', options.tenant)}?${String(query)}`, {
       redirect: 'manual',
       headers: options.cookie ? { cookie: options.cookie } : {},
       ...(options.form && { method: 'POST', body: new URLSearchParams(options.form) }),
@@ -80,8 +80,8 @@ export const clientOf = (entra: Entra, id = entra.clientId, secret: string | und
   }
   const redeem = (code: string, form: Record<string, string> = {}, options = {}): Promise<Said> =>
     post({ grant_type: 'authorization_code', code, redirect_uri: CALLBACK, scope: `${LOGIN} ${ORDERS}`, ...form }, options)
-  const refresh = (token: unknown, scope: string | undefined = ORDERS, more: Record<string, string> = {}, options = {}): Promise<Said> =>
-    post({ grant_type: 'refresh_token', refresh_token: String(token), ...(scope !== undefined && { scope }), ...more }, options)
+  const refresh = (token: unknown, scope: string | null = ORDERS, more: Record<string, string> = {}, options = {}): Promise<Said> =>
+    post({ grant_type: 'refresh_token', refresh_token: String(token), ...(scope !== null && { scope }), ...more }, options)
   return {
     post,
     visit,

@@ -127,7 +127,7 @@ describe('E2: the callback and its code', () => {
   it('gives a code for one redemption, even when two come at once', async () => {
     const { code } = await client.visit()
     const twice = await Promise.all([client.redeem(code), client.redeem(code)])
-    expect(twice.map(({ status }) => status).sort()).toEqual([200, 400])
+    expect(new Set(twice.map(({ status }) => status))).toEqual(new Set([200, 400]))
     expect(await client.redeem(code)).toMatchObject({ status: 400, code: 54005, body: { error: 'invalid_grant' } })
   })
 
@@ -275,7 +275,7 @@ describe('E16: consent', () => {
 describe('E18: sign-out', () => {
   it('frames each application with sid alone, forgets the browser, and goes on to a registered address only', async () => {
     const { cookie = '', callback } = await client.visit()
-    const to = `${entra.url('logout')}?${new URLSearchParams({ post_logout_redirect_uri: CALLBACK, state: 's', logout_hint: 'O.x' })}`
+    const to = `${entra.url('logout')}?${String(new URLSearchParams({ post_logout_redirect_uri: CALLBACK, state: 's', logout_hint: 'O.x' }))}`
     const page = await (await fetch(to, { headers: { cookie } })).text()
     expect(page).toContain(
       `<iframe hidden src="https://shop.example.com/bff/logout/frontchannel?sid=${callback?.get('session_state') ?? ''}"></iframe>`,

@@ -22,7 +22,16 @@ export interface SigningKeyOptions {
   readonly withCertificate?: boolean
 }
 
-export const newSigningKey = async ({ algorithm = 'RS256', withCertificate = false }: SigningKeyOptions = {}): Promise<SigningKey> => {
+/** Keys of emulators that have stopped: making an RSA key costs more than most tests. No two that run share one. */
+const spare: { readonly key: SigningKey; readonly kind: string }[] = []
+
+export const newSigningKey = async (options: SigningKeyOptions = {}): Promise<SigningKey> => {
+  const at = spare.findIndex(({ kind }) => kind === kindOf(options))
+  return at < 0 ? makeSigningKey(options) : (spare.splice(at, 1)[0]?.key ?? makeSigningKey(options))
+}
+const kindOf = ({ algorithm = 'RS256', withCertificate = false }: SigningKeyOptions): string => `${algorithm} ${withCertificate}`
+
+const makeSigningKey = async ({ algorithm = 'RS256', withCertificate = false }: SigningKeyOptions = {}): Promise<SigningKey> => {
   if (withCertificate) {
     const { certificate, privateKey, publicKey } = selfSigned()
     const { raw } = new X509Certificate(certificate)
@@ -54,10 +63,13 @@ export interface SigningKeys {
   /** Publishes a key that does not sign yet. */
   announce(): Promise<SigningKey>
   withdraw(kid: string): void
+  /** For the next emulator of this process; this one has stopped. */
+  release?(): void
 }
 
 /** `count` keys are published from the start; the first one signs. */
 export const signingKeys = async (options: SigningKeyOptions & { readonly count?: number } = {}): Promise<SigningKeys> => {
+  const kind = kindOf(options)
   let keys = await Promise.all(Array.from({ length: options.count ?? 1 }, () => newSigningKey(options)))
   const first = (): SigningKey => {
     const [key] = keys
@@ -94,5 +106,6 @@ export const signingKeys = async (options: SigningKeyOptions & { readonly count?
     withdraw: (kid) => {
       keys = keys.filter((key) => key.kid !== kid)
     },
+    release: () => void spare.push(...keys.map((key) => ({ key, kind }))),
   }
 }

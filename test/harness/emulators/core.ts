@@ -140,7 +140,10 @@ export const startEmulatorServer = async (
     record,
     away,
     back: async () => void (await listen(server, port)),
-    stop: away,
+    stop: async () => {
+      await away()
+      ;(await ready).keys.release?.()
+    },
   }
 }
 
