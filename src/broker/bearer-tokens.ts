@@ -76,7 +76,11 @@ export const createBearerTokens = (
       // 1. An application has no user to act for: never a user's token, never its own in place of one (spec §1, rule 3).
       if (caller.kind !== 'user') {
         tools.metrics.count('sallyport_broker_principal_mismatches_total', { grant: ask.grant })
-        return refused('token.principal-mismatch')
+        const { audience, grant } = ask
+        const code = 'token.principal-mismatch'
+        const who = { provider: tools.provider.name, subject: caller.subject, tenant: caller.tenant }
+        tools.audit.record({ ...who, event: 'token.failed', principal: 'user', grant, audience, code, check: 'caller' })
+        return refused(code)
       }
       const now = tools.clock.now()
       if (!isUnexpired(caller, now)) return refused('token.assertion-rejected')

@@ -18,6 +18,7 @@ import { createParallelRefresh } from './refresh-in-parallel.ts'
 import { createLeasedRefresh } from './refresh-under-lease.ts'
 import type { Refused, Renewal, Unavailable } from './renewal.ts'
 import { refused, unavailable } from './renewal.ts'
+import { Slots } from './slots.ts'
 import { createStaticKeys } from './static-keys.ts'
 import { exchange } from './strategy-exchange.ts'
 import { onBehalfOf } from './strategy-on-behalf-of.ts'
@@ -45,6 +46,7 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
     ...deps,
     behind,
     breaker: new Breaker(),
+    slots: new Slots(settings.inFlightMax, settings.slotWaitMs, clock),
     holdOff: new HoldOff(),
     pending: new PendingSaves({ ...deps, behind }),
     changes: createChangeWatcher(deps.store, clock),

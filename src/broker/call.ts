@@ -3,13 +3,21 @@ import type { Tools } from './deps.ts'
 import type { Unavailable } from './renewal.ts'
 import { unavailable } from './renewal.ts'
 
+type Called = TokenAnswer | { readonly kind: 'blocked'; readonly outcome: Unavailable }
+
+/** `call`, when one of the slots is free. Not for what marks a refresh token before it is sent: that waits before the mark (spend.ts). */
+export const callInTurn = async (tools: Tools, key: string, ask: Ask, send: () => Promise<TokenAnswer>): Promise<Called> => {
+  const release = await tools.slots.take()
+  if (!release) return { kind: 'blocked', outcome: unavailable('provider.unavailable') }
+  try {
+    return await call(tools, key, ask, send)
+  } finally {
+    release()
+  }
+}
+
 /** One request to the token endpoint, measured, behind the loop breaker; an exception is told apart as `unknown`: it may have been sent. */
-export const call = async (
-  tools: Tools,
-  key: string,
-  ask: Ask,
-  send: () => Promise<TokenAnswer>,
-): Promise<TokenAnswer | { readonly kind: 'blocked'; readonly outcome: Unavailable }> => {
+export const call = async (tools: Tools, key: string, ask: Ask, send: () => Promise<TokenAnswer>): Promise<Called> => {
   const { breaker, clock, metrics, provider } = tools
   const began = clock.now()
   const blocked = breaker.enter(key, began)

@@ -11,6 +11,7 @@ import type { Breaker } from './breaker.ts'
 import type { ChangeWatcher } from './change-watch.ts'
 import type { HoldOff } from './hold-off.ts'
 import type { PendingSaves } from './pending-saves.ts'
+import type { Slots } from './slots.ts'
 
 export interface BrokerSettings {
   /** `session.recheck`: every session must have been confirmed by the provider within this. */
@@ -29,6 +30,10 @@ export interface BrokerSettings {
   readonly credentialRefusalMs: Millis
   /** How long a request waits for a save that failed and is retried. */
   readonly saveWaitMs: Millis
+  /** So many requests of this replica may be at the token endpoint at once. */
+  readonly inFlightMax: number
+  /** How long an ask waits for one of them to end. */
+  readonly slotWaitMs: Millis
 }
 
 /** Everything but `recheckMs` and `recheckGraceMs`, which are settings of the operator. */
@@ -39,6 +44,8 @@ export const BROKER_DEFAULTS = {
   refusalMs: minutes(1.5),
   credentialRefusalMs: seconds(10),
   saveWaitMs: millis(1000),
+  inFlightMax: 100,
+  slotWaitMs: seconds(5),
 } as const satisfies Omit<BrokerSettings, 'recheckMs' | 'recheckGraceMs'>
 
 export interface BrokerDeps {
@@ -58,6 +65,7 @@ export interface BrokerDeps {
 /** What the parts of the broker share, per replica. */
 export interface Tools extends BrokerDeps {
   readonly breaker: Breaker
+  readonly slots: Slots
   readonly holdOff: HoldOff
   readonly pending: PendingSaves
   readonly changes: ChangeWatcher

@@ -3,7 +3,7 @@ import type { AccessToken, Ask, TokenAnswer, TokenOutcome } from '../domain/toke
 import { assertNever } from '../kernel/assert.ts'
 import { SingleFlight } from '../kernel/single-flight.ts'
 import type { Secret } from '../kernel/secret.ts'
-import { call } from './call.ts'
+import { callInTurn } from './call.ts'
 import type { Tools } from './deps.ts'
 import { whoOf } from './endings.ts'
 import type { Need } from './freshness.ts'
@@ -78,7 +78,7 @@ const derive = async (tools: Tools, deps: DerivedDeps, strategy: Strategy, { ses
     if (actor.kind !== 'ready') return actor
     // 3. Send, and store before anybody uses it.
     const material = { subject: source.access?.token, actor: actor.token, session }
-    const answer = await call(tools, key, ask, () => strategy.send(tools, ask, material))
+    const answer = await callInTurn(tools, key, ask, () => strategy.send(tools, ask, material))
     if (answer.kind === 'blocked') return answer.outcome
     const isSubjectRefused = answer.kind === 'refused' && answer.reason === 'grant-rejected' && strategy.needs === 'access-token'
     if (isSubjectRefused && attempt < TRIES_MAX) continue

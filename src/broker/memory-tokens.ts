@@ -4,7 +4,7 @@ import { assertNever } from '../kernel/assert.ts'
 import { SingleFlight } from '../kernel/single-flight.ts'
 import type { Instant } from '../kernel/time.ts'
 import { earliest } from '../kernel/time.ts'
-import { call } from './call.ts'
+import { callInTurn } from './call.ts'
 import type { Tools } from './deps.ts'
 import { isGood, isInLastFifth, isUnexpired } from './freshness.ts'
 import { codeOfCheck, isMismatch, PRINCIPAL_CHECK } from './principal-guard.ts'
@@ -102,7 +102,7 @@ export const createMemoryTokens = (tools: Tools, entriesMax: number): MemoryToke
 
   const fetchToken = (wanted: MemoryToken): Promise<TokenOutcome> =>
     flights.run(wanted.key, async () => {
-      const answer = await call(tools, wanted.key, wanted.ask, wanted.send)
+      const answer = await callInTurn(tools, wanted.key, wanted.ask, wanted.send)
       return answer.kind === 'blocked' ? answer.outcome : settleAnswer(wanted, answer)
     })
 

@@ -1,5 +1,5 @@
 import { SingleFlight } from '../kernel/single-flight.ts'
-import { call } from './call.ts'
+import { callInTurn } from './call.ts'
 import type { Tools } from './deps.ts'
 import { answeredBy } from './freshness.ts'
 import { withoutRefreshToken } from './no-refresh-token.ts'
@@ -46,7 +46,7 @@ const once = async (tools: Tools, { session: seen, ask, need, key }: Wanted): Pr
   if (!refreshToken) return withoutRefreshToken(tools, session, now)
   // 2. Send, and make the record agree with the answer.
   const known = { issuer, subject: session.card.subject, scopes: session.grant.scopes }
-  const answer = await call(tools, key, ask, () => tools.provider.refresh(refreshToken, ask, known))
+  const answer = await callInTurn(tools, key, ask, () => tools.provider.refresh(refreshToken, ask, known))
   if (answer.kind === 'blocked') return answer.outcome
   return settle(tools, { session, ask, key, lease: undefined, recovery: false }, answer)
 }

@@ -22,13 +22,23 @@ export interface Holding {
 }
 
 /** Sends the session's refresh token once, under the lease, with the mark written right before; profiles that rotate. */
-export const spend = async (tools: Tools, { lease, watch }: Holding, session: Session, ask: Ask, key: string): Promise<Step> => {
-  const { clock, provider, store } = tools
+export const spend = async (tools: Tools, holding: Holding, session: Session, ask: Ask, key: string): Promise<Step> => {
+  // Before the mark, so that an open breaker costs the store nothing, and the time a mark names is not spent on waiting.
+  const blocked = tools.breaker.blockedFor(tools.clock.now())
+  if (blocked !== undefined) return unavailable('provider.unavailable', blocked)
+  const release = await tools.slots.take()
+  if (!release) return unavailable('provider.unavailable')
+  try {
+    return await spendInTurn(tools, holding, session, ask, key)
+  } finally {
+    release()
+  }
+}
+
+const spendInTurn = async (tools: Tools, { lease, watch }: Holding, session: Session, ask: Ask, key: string): Promise<Step> => {
+  const { provider, store } = tools
   const { refreshToken, issuer } = session.grant
   if (!refreshToken) return refused('session.ended')
-  // Before the mark, so that an open breaker costs the store nothing.
-  const blocked = tools.breaker.blockedFor(clock.now())
-  if (blocked !== undefined) return unavailable('provider.unavailable', blocked)
 
   // 1. Of what another server acknowledged, this one may have lost the newest: who received it stores it again, or saves it for the first time now.
   const others = await waitForOthers(tools, watch, session)
