@@ -128,7 +128,7 @@ describe('a refresh stays in the tenant of the sign-in', () => {
   const answer = (claims: Record<string, unknown>): void => {
     hostile.script.token = async () => ({ body: await hostile.tokens({ id_token: await hostile.idToken(claims) }) })
   }
-  it('it is asked for there, and not at the door of all', async () => {
+  it('is asked for there, and not at the door of all', async () => {
     answer({ iss: issuerOf(GUEST), tid: GUEST })
     expect(await refresh(GUEST)).toMatchObject({ kind: 'issued', claims: { tid: GUEST } })
     expect(asked.filter((url) => url.endsWith('/token'))).toEqual([`${HOST}/${GUEST}/oauth2/v2.0/token`])
