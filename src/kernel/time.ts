@@ -61,7 +61,8 @@ export const followingClock = (own: Clock): FollowingClock => {
     sleep: own.sleep,
     ticks: () => ticks(own),
     correct: (ahead) => {
-      if (Math.abs(ahead) >= CLOCK_NOISE_MS) offset += ahead
+      // Whole: an instant is, and stores refuse to expire a key at a fraction of a millisecond.
+      if (Math.abs(ahead) >= CLOCK_NOISE_MS) offset += Math.round(ahead)
     },
   }
 }

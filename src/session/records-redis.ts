@@ -21,7 +21,9 @@ type Reply = readonly unknown[]
 /** Every method is one script or one command on the keys of one slot. docs/storage.md describes what they leave behind. */
 export const createRedisRecords = ({ connection, keys, scripts = SCRIPTS }: RedisRecordsDeps): SessionRecords => {
   const run = async (script: Scripts[keyof Scripts], names: readonly string[], args: readonly (string | number)[]): Promise<Reply> => {
-    const reply = await connection.run(script, names, args)
+    // A fraction of a millisecond would stop a script at its PEXPIREAT, behind what it has written by then.
+    const whole = args.map((arg) => (typeof arg === 'number' ? Math.round(arg) : arg))
+    const reply = await connection.run(script, names, whole)
     return Array.isArray(reply) ? reply : [reply]
   }
   const recordOf = (ref: SessionRef): [string, string] => [keys.record(ref), keys.tombstone(ref)]

@@ -40,6 +40,14 @@ export const sessionStoreContract = (name: string, open: () => Promise<World>): 
           expect(opened.held.session).toMatchObject({ gen: 1, rtGen: 1, ref: session.ref })
         }
       })
+      it('is stored with its end also by a clock that tells fractions of a millisecond', async () => {
+        const base = now()
+        const { store, records } = await world.replica({ clock: { now: () => instant(base + 0.5), sleep: async () => {} } })
+        const session = await created(store, {}, instant(base + 0.5))
+        expect((await records.read(session.ref)).kind).toBe('found')
+        if (world.raw) expect(await world.raw.pttl(world.keys.record(session.ref))).toBeGreaterThan(0)
+        expect((await store.open(text(session))).kind).toBe('found')
+      })
       it('is found without a question to the store once it is in memory, always as the same object', async () => {
         const { store } = await world.replica()
         const session = await created(store, {}, now())

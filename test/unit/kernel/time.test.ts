@@ -15,6 +15,14 @@ it('follows a clock that is minutes ahead, and back behind', () => {
   expect(clock.now()).toBe(1_000_000 - 120_000)
 })
 
+// Half the way of an answer is half a millisecond as well: every sign-in of a corrected replica was answered 503, and left records without a TTL.
+it('stays in whole milliseconds, whatever it is told', () => {
+  const clock = followingClock(own)
+  clock.correct(millis(60_000.5))
+  clock.correct(millis(-1_234.123))
+  expect(Number.isInteger(clock.now())).toBe(true)
+})
+
 it('does not follow what may be the way of the answer', () => {
   const clock = followingClock(own)
   for (let n = 0; n < 100; n += 1) clock.correct(millis(499))
