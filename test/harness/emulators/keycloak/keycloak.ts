@@ -123,7 +123,7 @@ const handle = async ({ realm, authorize, logout, authenticator }: Parts, exchan
     case 'discovery':
       return { status: 200, json: discoveryOf(realm) }
     case 'jwks':
-      return { status: 200, json: { keys: realm.keys.published().map(({ jwk }) => jwk) } }
+      return { status: 200, json: { keys: await realm.keys.document() } }
     case 'authorize':
       return url.pathname.includes('/login-actions/') ? authorize.act(exchange) : authorize.start(exchange)
     case 'token':

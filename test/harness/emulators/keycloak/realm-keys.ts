@@ -1,8 +1,7 @@
 import { createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
-import { decodeJwt, decodeProtectedHeader, type JWTPayload } from 'jose'
+import { decodeJwt, decodeProtectedHeader, type JWK, jwtVerify, type JWTPayload, SignJWT } from 'jose'
 import type { Json } from '../core-exchange.ts'
 import { newSigningKey, type SigningKey, type SigningKeys } from '../core-keys.ts'
-import { SignJWT, jwtVerify } from 'jose'
 import type { SignatureAlgorithm } from './settings.ts'
 
 /** What the admin console says of a key: it signs; it only checks and stays published; it is neither. */
@@ -19,6 +18,15 @@ export interface RealmKeys extends SigningKeys {
   setState(kid: string, state: State): void
   /** As if an administrator had deleted the secret: all refresh tokens are void. */
   rollSecret(): void
+  /** What `jwks_uri` serves: one key among them is for encryption, as in every realm. */
+  document(): Promise<readonly JWK[]>
+}
+
+/** Nobody encrypts with it, so one does for all emulators of a process. */
+let encryptionKey: Promise<JWK> | undefined
+const encryption = (): Promise<JWK> => {
+  encryptionKey ??= newSigningKey().then(({ jwk }) => ({ ...jwk, use: 'enc', alg: 'RSA-OAEP' }))
+  return encryptionKey
 }
 
 /** RS256 from the start; other algorithms get their key with their first use, as with "fallback" keys. */
@@ -99,6 +107,7 @@ export const realmKeys = async (): Promise<RealmKeys> => {
       if (at < 0 || given.length !== wanted.length || !timingSafeEqual(given, wanted)) return undefined
       return decodeJwt(token)
     },
+    document: async () => [await encryption(), ...keys.filter(({ state }) => state !== 'disabled').map(({ jwk }) => jwk)],
     rollSecret: () => {
       secret = randomBytes(64)
       secretId = randomUUID()
