@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { configErrorsDoc, metricsDoc, problemsDoc, settingsDoc } from './docs-pages.ts'
 import { policyDoc } from './docs-policy.ts'
+import { providerErrorsDoc } from './docs-provider-errors.ts'
 
 /** `npm run docs` writes the generated pages; `npm run docs:check` fails when one is out of date. */
 const PAGES: Readonly<Record<string, () => string>> = {
@@ -9,6 +10,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'metrics.md': metricsDoc,
   'config-errors.md': configErrorsDoc,
   'policy.md': policyDoc,
+  'provider-errors.md': providerErrorsDoc,
 }
 
 const current = (file: URL): string | undefined => {

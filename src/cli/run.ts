@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { EXIT, json, OPTIONS, painter, UsageError, type Command, type ExitCode, type Options, type Shell } from './command.ts'
 import { configCommands } from './config-commands.ts'
 import { demo } from './demo.ts'
+import { errorCommand } from './error-command.ts'
 import { explain } from './explain.ts'
 import { describeFailure } from './failure.ts'
 import { keysCommands } from './keys-command.ts'
@@ -9,7 +10,7 @@ import { serve } from './serve.ts'
 import { sessionsCommands } from './sessions-command.ts'
 import { version } from './version.ts'
 
-export const COMMANDS: readonly Command[] = [serve, demo, ...configCommands, explain, ...sessionsCommands, ...keysCommands]
+export const COMMANDS: readonly Command[] = [serve, demo, ...configCommands, explain, errorCommand, ...sessionsCommands, ...keysCommands]
 
 /** @param argv what follows the program's name */
 export const run = async (argv: readonly string[], shell: Shell): Promise<ExitCode> => {

@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici'
 import type { Credential, CredentialSource, CredentialVerdict } from '../domain/credential.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { Provider, ProviderProfile } from '../domain/provider.ts'
+import { explainCode } from '../domain/provider-code.ts'
 import type { Ask } from '../domain/token.ts'
 import type { Log } from '../kernel/ports.ts'
 import type { Secret } from '../kernel/secret.ts'
@@ -205,10 +206,16 @@ const report = (room: Room, grant: string, { exchange }: Call, outcome: CallOutc
   const denial = denialOf(exchange, { profile: room.client.profile, spent: 'nothing', now: room.clock.now() })
   if (denial.kind === 'refused' && denial.reason === 'credential-rejected') {
     return room.log.error(
-      { ...facts, status: exchange.status, providerCode: denial.providerCode },
+      { ...facts, status: exchange.status, ...explained(denial.providerCode) },
       'provider rejected the client credential',
     )
   }
   const code = denial.kind === 'refused' ? denial.providerCode : denial.cause
-  room.log.info({ ...facts, status: exchange.status, providerCode: code }, 'provider answered no')
+  room.log.info({ ...facts, status: exchange.status, ...explained(code) }, 'provider answered no')
+}
+
+/** The code with what to do about it, where it is one we know: our words, never the provider's. */
+const explained = (providerCode: string) => {
+  const hint = explainCode(providerCode)?.fix
+  return { providerCode, ...(hint !== undefined && { hint }) }
 }
