@@ -20,6 +20,7 @@ export type Rule =
   | 'alive-after-logout'
   | 'pending-forgotten'
   | 'ended-without-cause'
+  | 'refused-without-cause'
   | 'sent-again'
   | 'sent-thrice'
   | 'key-without-ttl'
@@ -64,6 +65,7 @@ export const checkHistory = (events: readonly HistoryEvent[], bounds: Bounds): V
     count('operations')
     count(`status ${op.status}`)
     judgeAnswer(story, op, report, count)
+    judgeSignIn(story, op, report)
   }
   judgeEnds(story, report, count)
   judgeSpending(story, report, count)
@@ -115,6 +117,13 @@ const tell = (events: readonly HistoryEvent[], bounds: Bounds, report: Report): 
     healedAt: kindOf(events, 'healed')[0]?.at ?? Number.POSITIVE_INFINITY,
     bounds,
   }
+}
+
+/** A sign-in needs everything at once: the store, the provider, and times that all of them believe. */
+const judgeSignIn = ({ faults, bounds }: Story, { op, gateway, status, from, to }: Operation, report: Report): void => {
+  if (op !== 'sign-in' || status < 500) return
+  const during = faults.some((fault) => fault.fault !== 'clock-offset' && fault.to + bounds.recoveryMs >= from && fault.from <= to)
+  if (!during) report('refused-without-cause', to, `a sign-in at ${gateway} was answered ${status} and nothing had happened`)
 }
 
 const judgeAnswer = (story: Story, op: Operation, report: Report, count: Count): void => {

@@ -116,6 +116,7 @@ describe('histories that are as they should be', () => {
       [...REFRESHED, fault('redis-failover', 1_050, 2_000), fault('gateway-kill', 1_200, 1_900, 0), sent(2, 6_000, 'r1', 1)],
       { 'sent again after a failover': 1 },
     ],
+    ['a sign-in refused by a store that was away', [fault('redis-kill', 50, 900), signIn(1_000, { status: 503 })], {}],
     ['keys that go', [{ kind: 'key', key: 'k', ttl: 5 }], { keys: 1 }],
   ]
   it.each(table)('%s', (_what, history, counts) => {
@@ -169,6 +170,11 @@ describe('histories that must be rejected', () => {
       'ended-without-cause',
       'the store was away and nothing else',
       [...REFRESHED, api(20, 't1'), fault('redis-kill', 900, 3_000), over(9_000)],
+    ],
+    [
+      'refused-without-cause',
+      'a sign-in that nothing stood in the way of',
+      [fault('redis-kill', 50, 900), signIn(20_000, { status: 503 })],
     ],
     ['ended-without-cause', 'another replica fell', [...REFRESHED, api(20, 't1'), fault('gateway-kill', 1_101, 1_900, 1), over(9_000)]],
     [
