@@ -5,6 +5,7 @@ import type { AuditSink } from '../domain/audit-event.ts'
 import type { AdminServerDeps } from '../edge/admin-server.ts'
 import { endSession } from '../flows/end-sessions.ts'
 import { endSessions, listSessions } from '../flows/session-admin.ts'
+import { after, between } from '../kernel/time.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
 import type { Rooms } from './rooms.ts'
 
@@ -14,6 +15,8 @@ export const adminSessions = (
   { store, directory, provider, keyring }: Pick<Rooms, 'store' | 'directory' | 'provider' | 'keyring'>,
   audit: AuditSink,
   clock: Clock,
+  /** Which the keyring goes by. */
+  keyringClock: Pick<Clock, 'now'>,
 ): AdminServerDeps['sessions'] => {
   const deps = { store, directory, provider, audit, clock }
   return {
@@ -30,7 +33,10 @@ export const adminSessions = (
     keys: async () => {
       const usage = await directory.keyUsage()
       if (usage === 'unavailable') return usage
-      const { keys, absent } = keyringStatus(keyring.present(), usage, keysSettleMs, clock.now())
+      // Since when a key has been here is told in the time of those who read it, as is until when it is needed.
+      const ahead = between(keyringClock.now(), clock.now())
+      const ring = keyring.present().map((key) => ({ ...key, since: after(key.since, ahead) }))
+      const { keys, absent } = keyringStatus(ring, usage, keysSettleMs, clock.now())
       return {
         settle_ms: keysSettleMs,
         keys: keys.map((key) => ({

@@ -59,6 +59,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
   }
   const keyring: VisibleKeyring = files ?? ephemeralKeyring(steadyClock.now())
   const sealer = createSealer({ keyring })
+  const userContext = await openUserContext(settings, log, steadyClock, { closing, reloading })
 
   // 2. Where sessions live.
   const storeDeps: StoreDeps = {

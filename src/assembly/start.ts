@@ -4,7 +4,7 @@ import type { Settings } from '../config/settings.ts'
 import { createAdminServer, listenOnSocket } from '../edge/admin-server.ts'
 import { createOpsServer } from '../edge/ops-server.ts'
 import { StartError } from '../kernel/start-error.ts'
-import { followingClock, millis, systemClock } from '../kernel/time.ts'
+import { followingClock, millis, steadyClock, systemClock } from '../kernel/time.ts'
 import { adminSessions } from './admin-sessions.ts'
 import { onProcessEvents } from './process-events.ts'
 import { wirePublicEdge } from './public-edge.ts'
@@ -61,7 +61,8 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
             waiting: waiting(),
             store: { mode: rooms.store.mode(), reachable: rooms.store.reachable() },
           }),
-          sessions: adminSessions(settings.session, rooms, audit, clock),
+          sessions: adminSessions(settings.session, rooms, audit, clock, steadyClock),
+          credentials: credentialAdmin({ credentials: rooms.credential, audit }),
           audit,
         })
 

@@ -1,6 +1,6 @@
 import { backoff } from '../kernel/backoff.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
-import { after, between, millis, minutes, seconds } from '../kernel/time.ts'
+import { after, between, isPausedUntil, millis, minutes, seconds } from '../kernel/time.ts'
 
 /** So many different asks must fail in a row before all others are held back: one user's bad luck is not the provider's outage. */
 const FAILURES_TO_OPEN = 3
@@ -15,13 +15,14 @@ const LONGEST_PAUSE = seconds(30)
 export class Breaker {
   readonly #failing = new Set<string>()
   #openUntil: Instant | undefined
+  #openFor = millis(0)
   #opened = 0
   #probe: string | undefined
 
   /** How long to stay away; undefined: a call may be made. Changes nothing. */
   blockedFor(now: Instant): Millis | undefined {
     if (this.#openUntil === undefined) return undefined
-    if (now < this.#openUntil) return between(now, this.#openUntil)
+    if (isPausedUntil(this.#openUntil, this.#openFor, now)) return between(now, this.#openUntil)
     return this.#probe === undefined ? undefined : FIRST_PAUSE
   }
 
@@ -47,10 +48,15 @@ export class Breaker {
     this.#failing.add(key)
     if (pause === undefined && !probeFailed && this.#failing.size < FAILURES_TO_OPEN) return
     const length = Math.max(pause ?? 0, backoff(this.#opened, FIRST_PAUSE, LONGEST_PAUSE))
-    const until = after(now, millis(Math.min(length, RETRY_AFTER_MOST)))
+    const openFor = millis(Math.min(length, RETRY_AFTER_MOST))
+    const until = after(now, openFor)
     // Calls that were under way when it opened come back one by one: they may lengthen the pause, never count as further openings.
-    if (this.#openUntil === undefined || now >= this.#openUntil) this.#opened += 1
-    if (this.#openUntil === undefined || until > this.#openUntil) this.#openUntil = until
+    const isOpen = this.#openUntil !== undefined && isPausedUntil(this.#openUntil, this.#openFor, now)
+    if (!isOpen) this.#opened += 1
+    if (!isOpen || this.#openUntil === undefined || until > this.#openUntil) {
+      this.#openUntil = until
+      this.#openFor = openFor
+    }
     this.#failing.clear()
   }
 }

@@ -1,6 +1,6 @@
 import { backoff } from '../kernel/backoff.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
-import { after, between, seconds } from '../kernel/time.ts'
+import { after, between, isPausedUntil, seconds } from '../kernel/time.ts'
 import type { Refused, Unavailable } from './renewal.ts'
 
 const ENTRIES_MAX = 10_000
@@ -9,6 +9,7 @@ const LONGEST_PAUSE = seconds(30)
 
 interface Entry {
   readonly until: Instant
+  readonly length: Millis
   readonly outcome: Refused | Unavailable
   readonly failures: number
 }
@@ -23,18 +24,19 @@ export class HoldOff {
   /** The outcome to repeat without a call. */
   outcome(key: string, now: Instant): Refused | Unavailable | undefined {
     const entry = this.#entries.get(key)
-    if (!entry || now >= entry.until) return undefined
+    if (!entry || !isPausedUntil(entry.until, entry.length, now)) return undefined
     return entry.outcome.kind === 'refused' ? entry.outcome : { ...entry.outcome, retryAfter: between(now, entry.until) }
   }
 
   refused(key: string, outcome: Refused, now: Instant, length: Millis): void {
-    this.#put(key, { until: after(now, length), outcome, failures: 0 })
+    this.#put(key, { until: after(now, length), length, outcome, failures: 0 })
   }
 
   /** @param pause asked for by the provider; undefined: growing pauses of our own */
   failed(key: string, outcome: Unavailable, now: Instant, pause: Millis | undefined): void {
     const failures = (this.#entries.get(key)?.failures ?? 0) + 1
-    this.#put(key, { until: after(now, pause ?? backoff(failures - 1, FIRST_PAUSE, LONGEST_PAUSE)), outcome, failures })
+    const length = pause ?? backoff(failures - 1, FIRST_PAUSE, LONGEST_PAUSE)
+    this.#put(key, { until: after(now, length), length, outcome, failures })
   }
 
   succeeded(key: string): void {

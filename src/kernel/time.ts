@@ -15,6 +15,14 @@ export const after = (at: Instant, length: Millis): Instant => (at + length) as 
 /** How long it is from `from` to `to`; negative when `to` lies before. */
 export const between = (from: Instant, to: Instant): Millis => (to - from) as Millis
 export const earliest = (a: Instant, b: Instant): Instant => (a < b ? a : b)
+/** More than callers differ in when they looked at the clock. */
+const LOOKED_APART_MS = 1_000
+/**
+ * Whether a pause that ends at `until` is still on. One that has more to go than it was long is over: the clock was set back since it began, and nobody is to
+ * wait for as long as that was.
+ */
+export const isPausedUntil = (until: Instant, length: Millis, now: Instant): boolean =>
+  now < until && between(now, until) <= length + LOOKED_APART_MS
 /** NumericDate of RFC 7519 §2: whole seconds. */
 export const toNumericDate = (at: Instant): number => Math.floor(at / 1000)
 export const fromNumericDate = (s: number): Instant => (s * 1000) as Instant
@@ -36,12 +44,19 @@ export const systemClock: Clock = {
   },
 }
 
-const ticks = (clock: Clock): number => clock.ticks?.() ?? clock.now()
+export const ticks = (clock: Clock): number => clock.ticks?.() ?? clock.now()
 
 /** A length that begins now and stays what it is, whatever becomes of the clock meanwhile. @returns how much of it is left; negative when it is over */
 export const countdown = (clock: Clock, length: Millis): (() => Millis) => {
   const over = ticks(clock) + length
   return () => millis(over - ticks(clock))
+}
+
+/** This machine's time as it was when the process began, and since then only lengths: nobody sets it. For what compares moments of this process alone. */
+export const steadyClock: Clock = {
+  now: () => instant(Math.round(performance.timeOrigin + performance.now())),
+  ticks: () => performance.now(),
+  sleep: systemClock.sleep,
 }
 
 /** A clock that goes by somebody else's: replicas whose machines disagree by minutes agree on what all of them read and write. */

@@ -136,13 +136,12 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
     const unknown = identity.keep(masters.map(place))
     for (const master of masters) if (unknown.includes(place(master))) void meet(master)
   }
-  // In a Cluster the first one's clock is everybody's, as far as its servers agree.
+  // In a Cluster the one in the middle is everybody's, whichever of its servers is away or has a clock of its own.
   const readClock = (asked: Instant, answers: readonly (readonly (number | string)[] | 'unavailable')[]): void => {
-    const first = answers.find((answer) => answer !== 'unavailable')
+    const told = answers.flatMap((answer) => (answer === 'unavailable' ? [] : [Number(answer[0]) * 1000 + Number(answer[1]) / 1000]))
     const took = clock.now() - asked
-    if (first === undefined || took < 0 || took > CLOCK_ROUND_TRIP_MAX_MS) return
-    const theirs = Number(first[0]) * 1000 + Number(first[1]) / 1000
-    if (!Number.isFinite(theirs)) return
+    const theirs = told.toSorted((a, b) => a - b)[Math.floor((told.length - 1) / 2)]
+    if (theirs === undefined || !Number.isFinite(theirs) || took < 0 || took > CLOCK_ROUND_TRIP_MAX_MS) return
     const before = clock.now()
     deps.onClock?.(millis(theirs - (asked + took / 2)))
     // Moments told by the clock as it was move with it: a connection that seems to come back in an hour lets nobody take over a mark until then.
@@ -189,7 +188,7 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
           return redis.eval(script.lua, keys.length, ...keys, ...args)
         }
       }),
-    scan: (match, cursor) => scanStep({ masters: servers.masters(), since, timed }, match, cursor),
+    scan: (match, cursor) => scanStep({ masters: servers.masters(), name: identity.name(), timed }, match, cursor),
     confirm: async (key) => {
       const master = servers.masterOf(key)
       if (master) await replication.confirm(master)

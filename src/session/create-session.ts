@@ -1,6 +1,6 @@
 import type { Session } from '../domain/session.ts'
 import type { Created, SessionDraft } from '../domain/session-store.ts'
-import { after } from '../kernel/time.ts'
+import { after, ticks } from '../kernel/time.ts'
 import { authenticatedAt, cookieText, sealCard, sealGrant, sealToken } from './codec.ts'
 import { newCookie } from './id.ts'
 import { everybodysTombstone, operatorTombstone, providerSessionIndex, subjectIndex } from './index-names.ts'
@@ -41,6 +41,7 @@ export const createSession = async (parts: StoreParts, draft: SessionDraft): Pro
   // 3. Refused when the ref was ended already: a logout read the index between 2 and 3.
   const epoch = modes.epoch
   const startedAt = clock.now()
+  const askedAt = ticks(clock)
   const session: Session = { ref, cookie, card, grant, tokens: new Map(tokens.map((token) => [token.key, token])), gen: 1, rtGen: 1 }
   const created = await records.create({ ref, ...sealed, endsAt: card.endsAt, idleTimeoutMs: settings.idleTimeoutMs, indexes })
   if (created === 'unavailable') {
@@ -75,7 +76,7 @@ export const createSession = async (parts: StoreParts, draft: SessionDraft): Pro
 
   const chars = sealed.card.length + sealed.grant.length + [...sealed.tokens.values()].reduce((sum, text) => sum + text.length, 0)
   parts.kids.set(session, kidsIn(sealer, sealed))
-  l1.keep(digestOf(cookieText(cookie)), session, chars, startedAt, startedAt, epoch)
+  l1.keep(digestOf(cookieText(cookie)), session, chars, startedAt, askedAt, epoch)
   modes.tell()
   deps.metrics.count('sallyport_session_created_total', {})
   return { kind: 'created', session }

@@ -1,6 +1,5 @@
 import { LRUCache } from 'lru-cache'
 import type { SessionChange } from '../domain/session.ts'
-import type { Instant } from '../kernel/time.ts'
 import type { RedisConnection, RedisDeps } from './connection-redis.ts'
 import { createRedisChannel } from './event-channel-redis.ts'
 import type { ChannelListener, EventChannel } from './records.ts'
@@ -14,7 +13,7 @@ type Topology = Pick<RedisConnection, 'masters' | 'onMasters'>
 interface Ear {
   readonly channel: EventChannel
   armed: boolean
-  beatAt: Instant | undefined
+  beatAt: number | undefined
 }
 
 /**
@@ -66,7 +65,7 @@ export const createClusterChannel = (deps: RedisDeps, channel: string, { masters
       beat: (sentAt) => {
         ear.beatAt = sentAt
         const beats = [...ears.values()].map(({ beatAt }) => beatAt)
-        if (armed && isOurs() && beats.every((beat) => beat !== undefined)) listener?.beat(Math.min(...beats) as Instant)
+        if (armed && isOurs() && beats.every((beat) => beat !== undefined)) listener?.beat(Math.min(...beats.map((beat) => beat ?? 0)))
       },
     })
   }
@@ -84,6 +83,7 @@ export const createClusterChannel = (deps: RedisDeps, channel: string, { masters
   let timer: NodeJS.Timeout | undefined
 
   return {
+    beatMs: LOOK_MS,
     start: (heard) => {
       listener = heard
       timer = setInterval(look, LOOK_MS).unref()

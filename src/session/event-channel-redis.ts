@@ -3,6 +3,7 @@ import { keepConnected, openClient, openNode } from './client-redis.ts'
 import type { RedisDeps } from './connection-redis.ts'
 import { parseEvent } from './event-message.ts'
 import type { ChannelListener, EventChannel } from './records.ts'
+import { ticks } from '../kernel/time.ts'
 import type { RedisAddress } from './settings-redis.ts'
 
 const HEARTBEAT_MS = 1_000
@@ -46,7 +47,7 @@ export const createRedisChannel = (deps: RedisDeps, channel: string, at?: RedisA
   }
   const beat = async (): Promise<void> => {
     const mine = connection
-    const sentAt = deps.clock.now()
+    const sentAt = ticks(deps.clock)
     try {
       await client.ping()
     } catch {
@@ -76,6 +77,7 @@ export const createRedisChannel = (deps: RedisDeps, channel: string, at?: RedisA
   let stop = (): void => client.disconnect()
 
   return {
+    beatMs: HEARTBEAT_MS,
     start: (heard) => {
       listener = heard
       stop = keepConnected(client)

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { Millis } from '../kernel/time.ts'
 import { millis } from '../kernel/time.ts'
 
@@ -12,6 +13,8 @@ export interface ServerIdentity {
   met(place: string, info: string): boolean
   /** Forgets all other places. @returns those of which it is not known who answers there */
   keep(places: readonly string[]): readonly string[]
+  /** Of all servers together, as they are now: a text of hexadecimal digits that no others have. */
+  name(): string
   /** For how long they have been the ones they are; 0 while one of them is not known. By no clock that can be set. */
   age(): Millis
 }
@@ -46,6 +49,10 @@ export const watchIdentity = (trustsUptime: boolean, ticks: () => number = () =>
       const isAnother = !isFirst
       isFirst = false
       return isAnother
+    },
+    name: () => {
+      const all = [...known].map(([place, id]) => `${place} ${id}`).toSorted()
+      return hash('sha256', all.join('\n')).slice(0, 16)
     },
     age: () => millis(doubted.size > 0 || isFirst ? 0 : ticks() - since),
   }

@@ -150,10 +150,13 @@ export interface ChannelListener {
   change(change: SessionChange): void
   armed(): void
   lost(): void
-  beat(at: Instant): void
+  /** @param at in ticks of the clock, when it was asked for */
+  beat(at: number): void
 }
 
 export interface EventChannel {
+  /** How often it beats; undefined: it misses nothing and needs no proof. */
+  readonly beatMs?: number
   start(listener: ChannelListener): void
   close(): Promise<void>
 }

@@ -1,6 +1,7 @@
 import type { Grant, Session } from '../domain/session.ts'
 import type { Saved } from '../domain/session-store.ts'
 import type { AccessToken } from '../domain/token.ts'
+import { ticks } from '../kernel/time.ts'
 import { cookieText, partsOfSession, sealCard, sealGrant, sealToken } from './codec.ts'
 import { kidsIn, noteKeys } from './key-usage.ts'
 import type { SealedFields } from './records.ts'
@@ -23,7 +24,7 @@ export const saveSession = async (parts: StoreParts, reader: SessionReader, sess
     if ((await noteKeys(deps.records, deps.sealer, fields, session.card.endsAt)) === 'unavailable') return { kind: 'unavailable' }
     // 2. One step in the store: still there, still that refresh token?
     const epoch = modes.epoch
-    const startedAt = deps.clock.now()
+    const askedAt = ticks(deps.clock)
     const digest = digestOf(cookieText(session.cookie))
     // Before the write: its own event drops the copy, often before its answer is here.
     const seen = l1.look(digest)?.seen
@@ -41,7 +42,7 @@ export const saveSession = async (parts: StoreParts, reader: SessionReader, sess
     parts.kids.set(merged, kids)
     if (saved.before === session.gen) {
       // Without a copy we do not know when the session was last seen; the next read brings it.
-      if (seen) l1.keep(digest, merged, charsOf(merged, fields), seen.at, startedAt, epoch)
+      if (seen) l1.keep(digest, merged, charsOf(merged, fields), seen.at, askedAt, epoch)
       return { kind: 'saved', session: merged }
     }
     // Somebody stored another audience's token meanwhile: look, so that nothing of theirs is missing. Ours is stored in any case.

@@ -1,5 +1,4 @@
 import type { Redis } from 'ioredis'
-import type { Instant } from '../kernel/time.ts'
 import { SCAN_COUNT } from './records.ts'
 
 export interface KeyScan {
@@ -10,23 +9,23 @@ export interface KeyScan {
 export interface ScanPlace {
   /** Those that take writes now. */
   readonly masters: readonly Redis[]
-  /** Since when these have been the servers, without a break. */
-  readonly since: Instant
+  /** Of these servers and no others, in letters and digits. */
+  readonly name: string
   readonly timed: <T>(command: string, send: () => Promise<T>) => Promise<T | 'unavailable'>
 }
 
 /**
  * One SCAN of one server; a Cluster is gone through primary by primary. The cursor of Redis means something to the very server that gave it only, so ours
- * says which servers it is of: after a reconnect or a failover a scan begins anew, and meets twice what it has met, rather than go on past what it has not.
+ * says which servers it is of: after a restart or a failover a scan begins anew, and meets twice what it has met, rather than go on past what it has not.
  */
 export const scanStep = async (
-  { masters, since, timed }: ScanPlace,
+  { masters, name, timed }: ScanPlace,
   match: string,
   cursor: string | undefined,
 ): Promise<KeyScan | 'unavailable'> => {
   const servers = masters.toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
-  const epoch = `${since}.${servers.length}`
-  const [, of, at, inside] = /^(\d+\.\d+)-(\d+)-(\d+)$/.exec(cursor ?? '') ?? []
+  const epoch = `${name}x${servers.length}`
+  const [, of, at, inside] = /^(\w+)-(\d+)-(\d+)$/.exec(cursor ?? '') ?? []
   const [index, from] = of === epoch ? [Number(at), inside ?? '0'] : [0, '0']
   const server = servers[index]
   if (!server) return servers.length === 0 ? 'unavailable' : { keys: [], next: undefined }

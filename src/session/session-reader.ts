@@ -1,6 +1,6 @@
 import type { Opened, Session, SessionRef } from '../domain/session.ts'
 import { assertNever } from '../kernel/assert.ts'
-import { instant } from '../kernel/time.ts'
+import { instant, ticks } from '../kernel/time.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
 import { cookieText, openSession, partsOfSession } from './codec.ts'
 import type { SessionCookie } from '../domain/session.ts'
@@ -52,20 +52,18 @@ export class SessionReader {
 
   #isInGrace(entry: L1Entry): boolean {
     const { deps, modes } = this.#parts
-    // An age below zero says that the clock was set back since: then nobody knows how old the copy is.
-    const age = deps.clock.now() - entry.checkedAt
-    return modes.isTrue(entry) || (age >= 0 && age < deps.settings.graceMs)
+    return modes.isTrue(entry) || ticks(deps.clock) - entry.checkedAt < deps.settings.graceMs
   }
 
   /** @returns undefined when a full read has to decide */
   async #compare(entry: L1Entry): Promise<Opened | undefined> {
     const { l1, deps } = this.#parts
     const { ref, gen } = entry.session
-    const startedAt = deps.clock.now()
+    const askedAt = ticks(deps.clock)
     const check = await l1.during(ref, () => deps.records.check(ref))
     if (check.kind !== 'found' || check.gen !== gen || check.idleForMs === undefined) return undefined
     if (l1.endedBecause(ref) !== undefined || l1.look(entry.digest) !== entry) return undefined
-    if (entry.checkedAt < startedAt) entry.checkedAt = startedAt
+    if (entry.checkedAt < askedAt) entry.checkedAt = askedAt
     return { kind: 'found', held: entry.held }
   }
 
@@ -76,6 +74,7 @@ export class SessionReader {
       // Both before the read: what is heard of from here on is newer than what it brings.
       const epoch = modes.epoch
       const startedAt = deps.clock.now()
+      const askedAt = ticks(deps.clock)
       const read = await this.#readNewest(ref)
       switch (read.kind) {
         case 'unavailable':
@@ -89,7 +88,7 @@ export class SessionReader {
         case 'absent':
           return this.#gone(parts, digest)
         case 'found':
-          return this.#opened({ parts, cookie, digest, epoch, startedAt }, read.stored, read.idleForMs)
+          return this.#opened({ parts, cookie, digest, epoch, startedAt, askedAt }, read.stored, read.idleForMs)
         default:
           return assertNever(read)
       }
@@ -146,7 +145,7 @@ export class SessionReader {
     if (endedMeanwhile) return this.#counted('ended', { kind: 'ended', reason: endedMeanwhile })
     this.#parts.kids.set(session, kids)
     // By our clock, from a length measured by the store's: clocks minutes apart do not shorten anybody's session.
-    const held = l1.keep(at.digest, session, chars, instant(at.startedAt - idleForMs), at.startedAt, at.epoch)
+    const held = l1.keep(at.digest, session, chars, instant(at.startedAt - idleForMs), at.askedAt, at.epoch)
     modes.tell()
     return this.#counted('store', { kind: 'found', held })
   }
@@ -163,4 +162,5 @@ interface ReadContext {
   readonly digest: string
   readonly epoch: number
   readonly startedAt: Instant
+  readonly askedAt: number
 }

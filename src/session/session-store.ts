@@ -97,6 +97,7 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
   const modes = new ModeKeeper({
     ...deps,
     l1,
+    beatMs: channel.beatMs,
     onGone: (entry, check) => {
       const { ref } = entry.session
       if (check.kind === 'ended') noteEnded(ref, check.reason)

@@ -19,8 +19,8 @@ export interface L1Entry {
   /** The same session, for when the store cannot be asked. */
   readonly stale: Held
   readonly seen: SeenBox
-  /** When the store last confirmed it by a read; a heartbeat in mode live confirms all. */
-  checkedAt: Instant
+  /** When the store last confirmed it by a read, in ticks: a clock that is set changes no age. A heartbeat in mode live confirms all. */
+  checkedAt: number
   /** Which arming of the event channel keeps it true; only the present one counts in mode live. */
   epoch: number
 }
@@ -74,7 +74,7 @@ export class L1 {
    * Keeps what a read or a write yielded, unless something newer was heard of while it was under way, or the session ended.
    * @returns the object to hand out, kept or not
    */
-  keep(digest: string, session: Session, chars: number, seenAt: Instant, checkedAt: Instant, epoch: number): Held {
+  keep(digest: string, session: Session, chars: number, seenAt: Instant, checkedAt: number, epoch: number): Held {
     const { ref, gen } = session
     const before = this.#entryOf(ref)
     const isSame = before?.session.gen === gen && before.digest === digest && before.session.tokens.size === session.tokens.size

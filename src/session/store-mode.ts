@@ -1,12 +1,15 @@
 import type { Metrics } from '../domain/metric.ts'
 import type { Log } from '../kernel/ports.ts'
-import type { Clock, Instant } from '../kernel/time.ts'
+import { ticks } from '../kernel/time.ts'
+import type { Clock } from '../kernel/time.ts'
 import type { L1, L1Entry } from './store-l1.ts'
 import type { SessionRecords, StoreConnection } from './records.ts'
 
 export type Mode = 'live' | 'checking' | 'grace'
 const LEVEL = { live: 2, checking: 1, grace: 0 } as const
 const BATCH = 100
+/** The second one is asked for when the first is a second old, and may take nine tenths of one. */
+const BEATS_MISSED = 2.5
 
 export interface ModeDeps {
   readonly records: SessionRecords
@@ -15,6 +18,8 @@ export interface ModeDeps {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
+  /** How often the channel proves that nothing was missed; undefined: it cannot miss anything. */
+  readonly beatMs?: number | undefined
   /** What is to happen when a revalidation finds a session gone. */
   readonly onGone: (entry: L1Entry, check: Extract<Awaited<ReturnType<SessionRecords['check']>>, { kind: 'ended' | 'absent' }>) => void
 }
@@ -28,7 +33,8 @@ export class ModeKeeper {
   #epoch = 0
   #armed = false
   #liveEpoch = -1
-  #lastBeatAt = Number.NEGATIVE_INFINITY as Instant
+  /** In ticks. */
+  #lastBeatAt = Number.NEGATIVE_INFINITY
   #revalidating = false
   #told: Mode | undefined
 
@@ -41,7 +47,18 @@ export class ModeKeeper {
     return this.#deps.connection.reachable() ? 'checking' : 'grace'
   }
   get isLive(): boolean {
+    return this.#isLive && this.#isFresh
+  }
+  get #isLive(): boolean {
     return this.#armed && this.#liveEpoch === this.#epoch
+  }
+  /**
+   * A process that was stopped for minutes and goes on runs the request that waited before the timer that finds the heartbeat missing: what ended meanwhile
+   * would be served once more.
+   */
+  get #isFresh(): boolean {
+    const { beatMs, clock } = this.#deps
+    return beatMs === undefined || ticks(clock) - this.#lastBeatAt < BEATS_MISSED * beatMs
   }
   /** For a read that starts now: -1 while nobody listens, so that what it brings is not believed in mode live. */
   get epoch(): number {
@@ -58,12 +75,13 @@ export class ModeKeeper {
   }
   lost(): void {
     // Everything that was true in mode live was confirmed up to the last heartbeat; mode grace counts from there.
-    if (this.isLive) for (const entry of this.#deps.l1.all()) if (entry.epoch === this.#epoch) entry.checkedAt = this.#lastBeatAt
+    if (this.#isLive) for (const entry of this.#deps.l1.all()) if (entry.epoch === this.#epoch) entry.checkedAt = this.#lastBeatAt
     this.#armed = false
     this.tell()
   }
-  beat(at: Instant): void {
-    if (this.isLive) this.#lastBeatAt = at
+  /** @param at in ticks, when it was asked for */
+  beat(at: number): void {
+    if (this.#isLive) this.#lastBeatAt = at
     else void this.#revalidate()
     this.tell()
   }
@@ -94,21 +112,21 @@ export class ModeKeeper {
     if (epoch !== this.#epoch) return this.#revalidate()
     // What slipped in meanwhile with an older epoch is not believed by `isTrue`; it is read again at its next use.
     this.#liveEpoch = epoch
-    this.#lastBeatAt = this.#deps.clock.now()
+    this.#lastBeatAt = ticks(this.#deps.clock)
     this.tell()
   }
 
   async #check(entry: L1Entry, epoch: number): Promise<'checked' | 'unavailable'> {
     const { records, l1, clock, onGone } = this.#deps
     const { ref } = entry.session
-    const startedAt = clock.now()
+    const askedAt = ticks(clock)
     const check = await l1.during(ref, () => records.check(ref))
     if (check.kind === 'unavailable') return 'unavailable'
     if (check.kind !== 'found') onGone(entry, check)
     else if (check.gen !== entry.session.gen || check.idleForMs === undefined) l1.drop(ref)
     else {
       entry.epoch = epoch
-      entry.checkedAt = startedAt
+      entry.checkedAt = askedAt
     }
     return 'checked'
   }

@@ -4,17 +4,20 @@ import { join } from 'node:path'
 import { adminSessions } from '../../src/assembly/admin-sessions.ts'
 import { ephemeralKeyring } from '../../src/crypto/keyring.ts'
 import { createSealer } from '../../src/crypto/seal.ts'
+import { secretFileSource } from '../../src/credentials/source-secret-file.ts'
 import type { AuditEvent } from '../../src/domain/audit-event.ts'
 import type { SessionDirectory } from '../../src/domain/session-directory.ts'
 import type { SessionDraft, SessionStore } from '../../src/domain/session-store.ts'
 import type { Session } from '../../src/domain/session.ts'
 import { createAdminServer, listenOnSocket } from '../../src/edge/admin-server.ts'
+import { credentialAdmin } from '../../src/flows/credential-admin.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { instant, minutes, seconds, systemClock, type Clock } from '../../src/kernel/time.ts'
 import { createMemoryStores } from '../../src/session/store-memory.ts'
 import { shell } from '../unit/cli/a-shell.ts'
 import { good } from '../unit/config/a-config.ts'
 import { canary } from './canary.ts'
+import { credentialSet, digestName } from './credential-set.ts'
 import { a, the } from './the.ts'
 
 export interface AdminHost {
@@ -81,9 +84,11 @@ export const adminHost = async (): Promise<AdminHost> => {
   const provider = { name: 'default', issuer: async () => (broken.provider ? undefined : the.issuer) } as Parameters<
     typeof adminSessions
   >[1]['provider']
+  const { set } = await credentialSet([secretFileSource(join(folder, 'secret'), 'client_secret_post', digestName)])
   const app = createAdminServer({
     status: () => ({ mode: 'live' }),
-    sessions: adminSessions({ keysSettleMs: minutes(5) }, { store, directory, provider, keyring }, audit, clock),
+    sessions: adminSessions({ keysSettleMs: minutes(5) }, { store, directory, provider, keyring }, audit, clock, clock),
+    credentials: credentialAdmin({ credentials: set, audit }),
     audit,
   })
   await listenOnSocket(app, socket)

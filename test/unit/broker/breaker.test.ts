@@ -16,6 +16,16 @@ describe('the loop breaker', () => {
     expect(breaker.enter('b', after(now, seconds(20)))).toBeUndefined()
   })
 
+  it('is not open for longer than it was to be because the clock was set back meanwhile', () => {
+    const breaker = new Breaker()
+    breaker.failed('a', now, seconds(20))
+    const setBack = after(now, minutes(-3))
+    expect(breaker.blockedFor(setBack)).toBeUndefined()
+    breaker.enter('a', setBack)
+    breaker.failed('a', setBack, seconds(20))
+    expect(breaker.blockedFor(after(setBack, seconds(5)))).toBe(15_000)
+  })
+
   it('does not let one failing ask hold up all others', () => {
     const breaker = new Breaker()
     for (let i = 0; i < 10; i += 1) breaker.failed('a', now, undefined)
@@ -61,6 +71,13 @@ describe('the loop breaker', () => {
 })
 
 describe('the hold-off', () => {
+  it('is over when the clock was set back to before it began', () => {
+    const holdOff = new HoldOff()
+    holdOff.refused('a', refused('token.audience-denied'), now, seconds(90))
+    expect(holdOff.outcome('a', after(now, seconds(80)))).toBeDefined()
+    expect(holdOff.outcome('a', after(now, minutes(-3)))).toBeUndefined()
+  })
+
   it('repeats a refusal until its time is over', () => {
     const holdOff = new HoldOff()
     holdOff.refused('k', refused('session.step-up-required'), now, seconds(90))
