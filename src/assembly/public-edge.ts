@@ -1,14 +1,19 @@
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import type { Settings } from '../config/settings.ts'
+import type { UserContextKeys } from '../crypto/user-context.ts'
 import { ENDPOINTS } from '../contract/paths.ts'
 import type { Route } from '../domain/route.ts'
 import type { EdgeContext } from '../edge/edge-context.ts'
+import { createFailureLimit } from '../edge/guard-failures.ts'
+import { METADATA_PATH } from '../edge/protected-resource.ts'
 import { createLoginRate } from '../edge/guard-rate.ts'
 import { proxiedProblem } from '../edge/proxied-problem.ts'
 import { createPublicServer } from '../edge/server.ts'
 import { endStreamsWithSessions } from '../edge/session-streams.ts'
 import { backchannelLogout } from '../flows/backchannel-logout.ts'
+import { createBearerCallers } from '../flows/bearer-callers.ts'
+import { callerIdentity, type CallerIdentityDeps } from '../flows/caller-identity.ts'
 import { createBackground } from '../flows/background.ts'
 import { callback } from '../flows/callback.ts'
 import { createUnknownLimit, frontchannelLogout } from '../flows/frontchannel-logout.ts'
@@ -21,9 +26,10 @@ import { createRevocations, revokeWithSessions } from '../flows/revocations.ts'
 import { createUpstreamRejections } from '../flows/upstream-rejections.ts'
 import { StartError } from '../kernel/start-error.ts'
 import type { Clock } from '../kernel/time.ts'
-import { systemClock } from '../kernel/time.ts'
+import { minutes, systemClock } from '../kernel/time.ts'
 import { createAttempts } from '../login/attempts.ts'
 import { returnTo } from '../login/return-to.ts'
+import { compileForApplications } from '../policy/decide-application.ts'
 import { compileAllow, roleSources } from '../policy/decide.ts'
 import { routeTable } from '../policy/route-table.ts'
 import { agents } from '../proxy/agents.ts'
@@ -95,6 +101,8 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
     onRejected: rejections.note,
   })
   const frontend = await frontendOf(settings)
+  const takers = routes.filter(({ callers }) => callers?.includes('bearer'))
+  const { bearer } = settings.providers.default
   for (const route of [...routes, ...(frontend.kind === 'upstream' ? [frontend.route] : [])]) pools.poolFor(route)
   // What follows an end, whoever brings it about.
   const following = [endStreamsWithSessions(store, open, clock), revokeWithSessions(store, revocations)]
@@ -127,19 +135,48 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
       endOwn: (sessionCookie, visitor) => logout({ ...shared, revocations, continuation }, { sessionCookie, reason: 'local', visitor }),
     },
     proxy: {
-      table: routeTable(routes, [basePath, '/.well-known/sallyport']),
+      table: routeTable(routes, [basePath, '/.well-known/sallyport', ...(takers.length > 0 ? [METADATA_PATH] : [])]),
       decide: (route: Route) => route.allow && compileAllow(route.allow, sources),
       store,
       broker,
       forwarder,
       waiting,
       idleTimeout: session.idleTimeoutMs,
+      identity: (route: Route) => callerIdentity(rooms.userContext && contextDeps(settings, rooms.userContext), route),
+      bearer:
+        takers.length === 0
+          ? undefined
+          : {
+              callers: createBearerCallers({
+                provider,
+                ...bearer,
+                limit: createFailureLimit({ count: BEARER_FAILURES, perMs: minutes(1) }),
+                audit,
+                metrics,
+                clock,
+              }),
+              decideForApplications: (route: Route) => route.allow && compileForApplications(route.allow, sources),
+            },
+    },
+    wellKnown: {
+      clientKeys: rooms.credential.publicKeys,
+      contextKeys: rooms.userContext && (() => rooms.userContext?.jwks() ?? { keys: [] }),
+      resources: { routes: takers, issuer: provider.issuer, scopes: bearer.scopes },
     },
     frontend: { frontend, requireSignIn: settings.frontend?.requireSignIn ?? [], store, forwarder },
     tls: settings.listen.tls && tlsPair(settings.listen.tls),
   })
   return { app, open, forwarder, waiting, pools, background, revocations, unsubscribe: () => following.forEach((stop) => stop()) }
 }
+
+/** What one address may get wrong in a minute, before it has to wait. */
+const BEARER_FAILURES = 60
+
+const contextDeps = ({ publicUrl, userContext }: Settings, { sign }: UserContextKeys): CallerIdentityDeps => ({
+  sign,
+  claims: userContext.claims,
+  issuer: publicUrl.origin,
+})
 
 const tlsPair = ({ certificateFile, privateKeyFile }: NonNullable<Settings['listen']['tls']>) => {
   const pair = { cert: readFileSync(certificateFile), key: readFileSync(privateKeyFile) }

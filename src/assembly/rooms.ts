@@ -19,6 +19,7 @@ import { openKeyFiles } from '../credentials/key-files.ts'
 import { compileRoutes, keyFilesOf, userAsks } from './compile-routes.ts'
 import { probeOf, wireCredentials } from './credentials.ts'
 import type { Telemetry } from './telemetry.ts'
+import { openUserContext } from './user-context.ts'
 
 /** One app and one provider per process for now; their names are part of every key and seal, so that several can come. */
 export const APP = 'default'
@@ -146,6 +147,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
   return {
     sealer,
     keyring,
+    userContext,
     store,
     directory: stores.directory,
     once: stores.once,

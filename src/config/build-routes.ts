@@ -25,6 +25,7 @@ export const buildRoute = (route: RouteInput, profile: ProviderProfile['name'], 
     methods: route.methods,
     token: buildToken(route, PROFILES[profile], dir),
     callers: CALLER_KINDS.filter((kind) => route.callers.includes(kind)),
+    ...(route.user_context !== undefined && route.token.audience !== undefined && { userContext: route.token.audience }),
     allow: route.allow === undefined ? (route.token.principal === 'user' ? { kind: 'signed-in' } : undefined) : buildAllow(route.allow),
     limits: {
       bodyBytesMax: route.limits.body,
@@ -36,6 +37,9 @@ export const buildRoute = (route: RouteInput, profile: ProviderProfile['name'], 
     headers: {
       requestOnly: route.headers.request.only,
       requestCookies: route.headers.request.cookies,
+      ...(route.headers.request.identity && {
+        requestIdentity: Object.entries(route.headers.request.identity).map(([name, claim]) => ({ header: name.toLowerCase(), claim })),
+      }),
       responseSetCookie: route.headers.response.set_cookie,
     },
     tls: {
@@ -51,6 +55,7 @@ const buildAllow = (rule: AllowInput): Allow => {
   if (rule.roles) return { kind: 'role', anyOf: rule.roles }
   if (rule.groups) return { kind: 'group', anyOf: rule.groups }
   if (rule.scopes) return { kind: 'scope', anyOf: rule.scopes }
+  if (rule.clients) return { kind: 'client', anyOf: rule.clients }
   if (rule.tenant !== undefined) return { kind: 'tenant', anyOf: [rule.tenant].flat() }
   if (rule.claims) {
     const rules = Object.entries(rule.claims).map(

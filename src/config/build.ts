@@ -26,6 +26,11 @@ export const buildSettings = (parsed: Parsed, dir: string): Settings => {
     session: buildSession(parsed.session, dir),
     frontend: parsed.frontend && buildFrontend(parsed.frontend, dir),
     pages: buildPages(parsed.pages, dir),
+    userContext: {
+      keysDir: optionalPath(dir, parsed.user_context.keys_dir),
+      keysSettleMs: millis(parsed.user_context.keys_settle),
+      claims: [...new Set(parsed.user_context.claims)],
+    },
     routes: parsed.routes.map((route) => buildRoute(route, parsed.provider.profile, dir)),
     telemetry: {
       logLevel: telemetry.log.level,
@@ -59,6 +64,11 @@ const buildProvider = (provider: Parsed['provider'], dir: string): ProviderSetti
     backchannel: provider.logout.backchannel,
     frontchannel: provider.logout.frontchannel ?? PROFILES[provider.profile].logout.frontchannelByDefault,
     requireType: provider.logout.require_type,
+  },
+  bearer: {
+    audiences: provider.bearer.audiences,
+    scopes: [...new Set(provider.bearer.scopes)],
+    requireType: provider.bearer.require_type ?? PROFILES[provider.profile].callers.typed,
   },
   caFile: optionalPath(dir, provider.ca_file),
   timeoutMs: millis(provider.timeout),

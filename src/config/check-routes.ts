@@ -1,4 +1,5 @@
 import { PROFILES } from '../domain/profiles/profiles.ts'
+import { checkCallers } from './check-callers.ts'
 import { checkToken } from './check-token.ts'
 import { checkTokens } from './check-tokens.ts'
 import type { Report } from './report.ts'
@@ -9,12 +10,15 @@ import { routeName } from './build-routes.ts'
 /** Fixed by spec §2; beside `base_path` the gateway answers these itself. */
 export const WELL_KNOWN = '/.well-known/sallyport'
 
+/** RFC 9728 §3: the gateway's own where routes take access tokens. */
+export const RESOURCE_METADATA = '/.well-known/oauth-protected-resource'
+
 export const isBelow = (path: string, prefix: string): boolean => path === prefix || prefix === '/' || path.startsWith(`${prefix}/`)
 
 /** No path may belong to two: nested prefixes are plain (the longest wins), everything that is equal to a careless reader is not. */
 export const checkRoutes = (parsed: Parsed, report: Report): void => {
   const { routes, base_path, frontend } = parsed
-  const reserved = [base_path, WELL_KNOWN]
+  const reserved = [base_path, WELL_KNOWN, ...(routes.some(({ callers }) => callers.includes('bearer')) ? [RESOURCE_METADATA] : [])]
   for (const [i, route] of routes.entries()) {
     const earlier = routes.slice(0, i)
     const twin = earlier.findIndex((other) => other.path === route.path)
@@ -41,6 +45,7 @@ export const checkRoutes = (parsed: Parsed, report: Report): void => {
     if (route.allow !== undefined) checkAllow(route.allow, ['routes', i, 'allow'], report)
   }
   checkTokens(routes, report)
+  checkCallers(parsed, report)
   if (frontend && (frontend.dir === undefined) === (frontend.upstream === undefined))
     report({ code: 'config.frontend-choice', path: ['frontend'], onKey: true })
   if (frontend) checkFrontendFiles(frontend, report)

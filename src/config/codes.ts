@@ -215,6 +215,40 @@ export const CONFIG_CODES = {
     'Wrap several in `any_of: [ … ]` or `all_of: [ … ]`, so that it is plain which is meant.',
   ),
   'config.allow-too-deep': refused('A rule is nested more than 8 deep.', 'Say the same with fewer levels of any_of and all_of.'),
+  // Callers, and what upstreams are told of them
+  'config.bearer-audience-absent': refused(
+    'The route takes access tokens, and nothing says which are meant for the gateway.',
+    'Set `provider.bearer: { audiences: [ … ] }`: the names under which the gateway is registered as an API.',
+  ),
+  'config.callers-for-nobody': refused(
+    'The route asks nobody who they are, so that there is nothing to bring an access token for.',
+    'Remove `callers`, or add an `allow` rule.',
+  ),
+  'config.clients-unused': warned(
+    'A rule names applications, and the route takes no access tokens: nobody will ever be let in by it.',
+    'Add `bearer` to `callers`, or remove `clients`.',
+  ),
+  'config.identity-of-nobody': refused(
+    'The upstream should be told who calls, on a route that asks nobody who they are.',
+    'Add an `allow` rule such as `signed_in`, or remove the setting.',
+  ),
+  'config.identity-unsigned': warned(
+    'The upstream is told who calls in headers without a signature: whoever reaches it past the gateway can say the same.',
+    'Use `user_context: signed`, or make sure that nobody but the gateway reaches the upstream.',
+  ),
+  'config.identity-header': refused(
+    'This header name cannot carry who calls: it means something else on the way, is written by the gateway, or is named twice.',
+    'Choose a name of letters, digits and hyphens, such as `X-User`.',
+  ),
+  'config.context-audience-absent': refused(
+    'A signed user context is for one audience, and the route names none.',
+    'Add `audience` to the route’s `token`.',
+  ),
+  'config.context-keys-absent': refused(
+    'A signed user context needs signing keys that all replicas share.',
+    'Run `sallyport keys rotate --dir DIR` once, with a folder of its own, and set `user_context: { keys_dir: DIR }`.',
+  ),
+  'config.context-claim-reserved': refused('This claim of a user context is written by the gateway itself.', 'Remove the name.'),
   'config.cookie-of-gateway': refused('The cookies of the gateway are never passed on.', 'Remove the name.'),
 } as const satisfies Record<string, ConfigCodeDefinition>
 

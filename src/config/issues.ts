@@ -18,8 +18,6 @@ const LATER_KEYS = new Set([
   'providers',
   'apps',
   'forwardauth',
-  'routes[].user_context',
-  'user_context',
   'listen.forwardauth',
   'routes[].token.min_acr',
   'routes[].token.max_auth_age',

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { filePath, setting } from './setting.ts'
+import { userContextSettings } from './settings-callers.ts'
 import { frontendSettings, pagesSettings } from './settings-frontend.ts'
 import { basePath, listenSettings, publicUrl, shutdownSettings } from './settings-listen.ts'
 import { loginSettings } from './settings-login.ts'
@@ -34,6 +35,10 @@ export const settingsSchema = z.strictObject({
   session: setting(sessionSettings.prefault({}), { doc: 'Sessions: how long they live and where.' }),
   frontend: setting(frontendSettings.optional(), { doc: 'The pages, from a folder or from another server.' }),
   pages: setting(pagesSettings.prefault({}), { doc: 'The gateway’s own pages: errors, signed out, session ended.' }),
+  user_context: setting(userContextSettings, {
+    doc: 'What upstreams are told of users, signed, on routes with `user_context: signed`.',
+    since: '0.2',
+  }),
   routes: setting(routesSettings.prefault([]), { doc: 'The APIs, each with the decision as whom it is called.' }),
   telemetry: setting(telemetrySettings.prefault({}), { doc: 'Log and audit.' }),
   shutdown: setting(shutdownSettings.prefault({}), { doc: 'How the process stops.' }),

@@ -3,6 +3,7 @@ import { PROFILE_NAMES, PROFILES } from '../domain/profiles/profiles.ts'
 import { SEVERAL, TENANT_PLACE } from './tenant-place.ts'
 import { duration, filePath, flag, plainText, refuseUrl, scopeName, setting, text } from './setting.ts'
 import { clientAuthEntry, credentialRotationSettings } from './settings-credentials.ts'
+import { bearerSettings } from './settings-callers.ts'
 
 /** A GUID, or a domain; a bare name such as `contoso` is neither, and Entra knows no tenant by it. */
 const TENANT = /^(?:common|organizations|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=.{4,253}$)[a-z0-9-]+(?:\.[a-z0-9-]+)+)$/i
@@ -109,6 +110,7 @@ export const providerSettings = z.strictObject({
       .prefault({}),
     { doc: 'Sign-outs that happen at the provider and end sessions here.' },
   ),
+  bearer: setting(bearerSettings, { doc: 'Access tokens that callers bring, on routes with `callers: [bearer]`.', since: '0.2' }),
   ca_file: setting(filePath().optional(), { doc: 'PEM bundle to verify the provider with, instead of the system’s.' }),
   timeout: setting(duration(100, 60_000).prefault('5s'), { doc: 'The longest one call to the provider may take.' }),
   insecure_allow_http: setting(flag().prefault(false), { doc: 'Allows an http issuer on loopback, for development.' }),

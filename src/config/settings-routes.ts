@@ -27,6 +27,7 @@ export type AllowInput =
       readonly scopes?: readonly string[] | undefined
       readonly claims?: Readonly<Record<string, string | number | boolean | readonly (string | number | boolean)[]>> | undefined
       readonly tenant?: string | readonly string[] | undefined
+      readonly clients?: readonly string[] | undefined
       readonly any_of?: readonly AllowInput[] | undefined
       readonly all_of?: readonly AllowInput[] | undefined
     }
@@ -42,6 +43,10 @@ const allowRule: z.ZodType<AllowInput> = z.union([
       doc: 'Claim names and the value, or values, of which one must match; several names must all match.',
     }),
     tenant: setting(z.union([plainText('a tenant', 256), names('a tenant')]).optional(), { doc: 'The tenant, or any of these.' }),
+    clients: setting(names('a client id').optional(), {
+      doc: 'The access token was issued to any of these applications. The only rule that lets in an application by itself.',
+      since: '0.2',
+    }),
     get any_of() {
       return setting(z.array(allowRule).min(1).max(32).optional(), { doc: 'At least one of these rules.' })
     },
@@ -86,7 +91,11 @@ const routeSettings = z.strictObject({
     },
   ),
   allow: setting(allowRule.optional(), {
-    doc: 'Who may use the route: `signed_in`, or one of roles, groups, scopes, claims, tenant, any_of, all_of. Required for `principal: app` and `grant: service_account`; `user` means `signed_in` unless set.',
+    doc: 'Who may use the route: `signed_in`, or one of roles, groups, scopes, claims, tenant, clients, any_of, all_of. Required for `principal: app` and `grant: service_account`; `user` means `signed_in` unless set.',
+  }),
+  user_context: setting(z.enum(['signed']).optional(), {
+    doc: '`signed`: a JWT about the user goes along in `sallyport-user-context`, for this route’s audience and for 60 s. Keys: `/.well-known/sallyport/context-jwks.json`.',
+    since: '0.2',
   }),
   limits: setting(
     z
@@ -108,6 +117,11 @@ const routeSettings = z.strictObject({
             .strictObject({
               only: setting(z.array(headerName()).max(256).optional(), { doc: 'Pass these request headers only.' }),
               cookies: setting(z.array(cookieName()).max(64).prefault([]), { doc: 'Cookies of the browser that the upstream may see.' }),
+              identity: setting(z.record(z.string().min(1).max(64), plainText('a claim name', 128)).optional(), {
+                doc: 'Header names and the claim whose value each carries, unsigned: whoever reaches the upstream past the gateway can say the same. Better: `user_context: signed`.',
+                example: '{ X-User: sub }',
+                since: '0.2',
+              }),
             })
             .prefault({}),
           { doc: 'From browser to upstream.' },

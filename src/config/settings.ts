@@ -26,6 +26,7 @@ export interface Settings {
   readonly session: SessionSettings
   readonly frontend: FrontendSettings | undefined
   readonly pages: PagesSettings
+  readonly userContext: UserContextSettings
   readonly routes: readonly RouteSettings[]
   readonly telemetry: {
     readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -56,6 +57,7 @@ export interface ProviderSettings {
   readonly groups: { readonly resolve: boolean }
   readonly par: 'auto' | 'on' | 'off'
   readonly logout: { readonly backchannel: boolean; readonly frontchannel: boolean; readonly requireType: boolean }
+  readonly bearer: BearerSettings
   readonly caFile: string | undefined
   readonly timeoutMs: Millis
   /** Only ever true with a loopback issuer. */
@@ -83,6 +85,20 @@ export type ClientAuthSettings =
   | { readonly kind: 'jwk-file'; readonly file: string }
   | { readonly kind: 'secret-file'; readonly file: string; readonly method: 'client_secret_basic' | 'client_secret_post' }
   | { readonly kind: 'secret'; readonly secret: Secret<'client-secret'>; readonly method: 'client_secret_basic' | 'client_secret_post' }
+
+/** Access tokens that callers bring. */
+export interface BearerSettings {
+  readonly audiences: readonly string[]
+  readonly scopes: readonly string[]
+  readonly requireType: boolean
+}
+
+export interface UserContextSettings {
+  /** undefined only with the memory store: keys of this process. */
+  readonly keysDir: string | undefined
+  readonly keysSettleMs: Millis
+  readonly claims: readonly string[]
+}
 
 export interface SessionSettings {
   /** undefined only with the memory store: keys of this process. */

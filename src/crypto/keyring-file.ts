@@ -28,6 +28,8 @@ export interface KeyringFileDeps {
   /** For the audit stream. Must not throw. */
   readonly onChange?: (change: KeyringChange) => void
   readonly lookEveryMs?: Millis
+  /** The setting that names the folder, for messages. */
+  readonly setting?: string
 }
 
 export interface FileKeyring extends VisibleKeyring {
@@ -58,11 +60,12 @@ class Ring implements FileKeyring {
 
   async first(): Promise<void> {
     const seen = await readKeyDir(this.#deps.dir)
-    if (seen === 'unreadable') throw new KeyringError('keyring.directory-unreadable', 'session.keys_dir cannot be read')
+    const { setting = 'session.keys_dir' } = this.#deps
+    if (seen === 'unreadable') throw new KeyringError('keyring.directory-unreadable', `${setting} cannot be read`)
     this.#warnOf(seen)
     if (!seen.index)
-      throw new KeyringError('keyring.index-key-absent', 'session.keys_dir holds no usable index.key: run `sallyport keys rotate`')
-    if (seen.keys.size === 0) throw new KeyringError('keyring.empty', 'session.keys_dir holds no usable key: run `sallyport keys rotate`')
+      throw new KeyringError('keyring.index-key-absent', `${setting} holds no usable index.key: run \`sallyport keys rotate\``)
+    if (seen.keys.size === 0) throw new KeyringError('keyring.empty', `${setting} holds no usable key: run \`sallyport keys rotate\``)
     this.#index = seen.index
     this.#keys = nextRing(undefined, seen.keys, seen.unreadable, this.#deps.clock.now()).ring
     this.sealing()

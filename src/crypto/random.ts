@@ -8,3 +8,5 @@ export const randomKey = (): Buffer => randomBytes(32)
 export const randomNonce = (): Buffer => randomBytes(12)
 /** Six characters of `[a-z0-9]`: tells keys apart that were made in the same second; no secret. */
 export const randomSuffix = (): string => Array.from({ length: 6 }, () => LETTERS[randomInt(LETTERS.length)]).join('')
+/** 128 bits, 22 base64url characters: names one thing that happened; no secret. */
+export const randomName = (): string => randomBytes(16).toString('base64url')

@@ -141,6 +141,11 @@ export const METRICS = {
     help: 'Refresh tokens of ended sessions that the provider has not been told of yet; tried again while this replica lives.',
     labels: [],
   },
+  sallyport_caller_tokens_total: {
+    kind: 'counter',
+    help: 'Access tokens that callers brought and that were not known yet: accepted, refused, unavailable (the provider’s keys), overloaded, limited (an address that got too many wrong).',
+    labels: ['outcome'],
+  },
   sallyport_guard_csrf_refusals_total: { kind: 'counter', help: 'Requests refused by the CSRF guard.', labels: ['code'] },
   sallyport_guard_rate_refusals_total: {
     kind: 'counter',

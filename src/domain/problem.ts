@@ -7,6 +7,8 @@ export interface ProblemDefinition {
   readonly title: string
   readonly fix: string
   readonly operator?: string
+  /** 401 to callers that sign in at the authorization server themselves: there is no `login_url` for them. */
+  readonly signsInElsewhere?: true
   /** Sent as Retry-After unless the error brings its own. */
   readonly retryAfterSeconds?: number
 }
@@ -148,6 +150,43 @@ export const PROBLEMS = {
     title: 'The sign-out request names no session of this provider.',
     fix: 'Send `iss` and `sid` as the provider issued them; `provider.profile: entra` sends `sid` alone.',
   },
+  'caller.ambiguous': {
+    status: 400,
+    title: 'The request carries a session cookie and an access token.',
+    fix: 'Send one of the two: pages send the cookie, everybody else an access token.',
+  },
+  'caller.token-absent': {
+    status: 401,
+    signsInElsewhere: true,
+    title: 'An access token is needed.',
+    fix: 'Send `Authorization: Bearer` with an access token for this gateway; the challenge names the document that says where to get one.',
+  },
+  'caller.token-invalid': {
+    status: 401,
+    signsInElsewhere: true,
+    title: 'The access token is not valid here.',
+    fix: 'Get a new access token for this gateway and send the request again.',
+    operator: 'See the audit event caller.refused of this request id for the check that failed.',
+  },
+  'caller.step-up-required': {
+    status: 401,
+    signsInElsewhere: true,
+    title: 'A stronger sign-in is needed.',
+    fix: 'Sign the user in again at the authorization server and send the request with the new access token.',
+  },
+  'caller.user-required': {
+    status: 403,
+    title: 'This is for users, not for applications.',
+    fix: 'Send an access token of a user.',
+    operator: 'An application called a route with `principal: user`; an application’s token is never used in a user’s place.',
+  },
+  'caller.rate-limited': {
+    status: 429,
+    title: 'Too many access tokens were refused.',
+    fix: 'Try again after Retry-After, with a valid access token.',
+    operator: 'One address sent many invalid access tokens. If it is your ingress, name it in listen.trusted_proxies.',
+    retryAfterSeconds: 5,
+  },
   'policy.denied': { status: 403, title: 'You may not do this.', fix: 'Ask for access; signing in again does not help.' },
   'policy.groups-overage': {
     status: 403,
@@ -170,6 +209,7 @@ export const PROBLEMS = {
   },
   'token.assertion-rejected': {
     status: 401,
+    signsInElsewhere: true,
     title: 'Your access token was not accepted.',
     fix: 'Get a new access token for the gateway and send the request again.',
     operator: 'The provider refused to turn the caller’s access token into one for this audience: see the audit event token.failed.',
@@ -192,6 +232,21 @@ export const PROBLEMS = {
     title: 'The sign-in service sent an unusable token.',
     fix: 'Ask the operator.',
     operator: 'See the audit event token.failed of this request id for the check that failed.',
+  },
+  'credential.unknown': {
+    status: 404,
+    title: 'There is no such credential, or more than one.',
+    fix: 'Read the list of credentials again, and name one by at least eight characters.',
+  },
+  'credential.not-usable': {
+    status: 409,
+    title: 'The credential is not valid now.',
+    fix: 'Wait for its date, or put a valid one in its place.',
+  },
+  'credential.last-usable': {
+    status: 409,
+    title: 'It is the last usable credential: without it nobody signs in, and no token is refreshed.',
+    fix: 'Add another one first, or send `force`.',
   },
   'store.unavailable': {
     status: 503,

@@ -2,30 +2,40 @@ import httpProxy from '@fastify/http-proxy'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Broker } from '../domain/broker.ts'
 import type { ProblemCode } from '../domain/problem.ts'
+import { problem } from '../domain/problem.ts'
 import type { Route } from '../domain/route.ts'
 import type { SessionStore } from '../domain/session-store.ts'
 import type { HeldSession, Opened, Session } from '../domain/session.ts'
 import type { AccessToken, TokenOutcome } from '../domain/token.ts'
+import type { CallerIdentity } from '../flows/caller-identity.ts'
 import { problemOf } from '../flows/session-problem.ts'
 import type { CanonicalTarget } from '../policy/canonical-path.ts'
 import { canonicalPath } from '../policy/canonical-path.ts'
-import type { Decision } from '../policy/decide.ts'
+import type { Asking, Decision } from '../policy/decide.ts'
 import type { RouteTable } from '../policy/route-table.ts'
 import type { Forwarder } from '../proxy/forwarder.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
 import { after } from '../kernel/time.ts'
+import { challenge } from './bearer-challenge.ts'
 import type { EdgeContext } from './edge-context.ts'
 import { noteCsrf, sendProblem, visitorOf, watch } from './edge-context.ts'
 import { csrfFacts, csrfRefusal, isPreflight } from './guard-csrf.ts'
+import { metadataUrl } from './protected-resource.ts'
+import type { BearerRoutesDeps, Hands } from './proxy-bearer.ts'
+import { bearerDoor } from './proxy-bearer.ts'
 import type { ProblemExtras } from './render-problem.ts'
 
 export interface ProxyRoutesDeps {
   readonly table: RouteTable
   /** The compiled `allow` of a route; undefined: everybody, without a session. */
-  readonly decide: (route: Route) => ((session: Session) => Decision) | undefined
+  readonly decide: (route: Route) => ((asking: Asking) => Decision) | undefined
   readonly store: Pick<SessionStore, 'peek' | 'open' | 'touch'>
-  readonly broker: Pick<Broker, 'peekUser' | 'user' | 'peekApp' | 'app' | 'isConfirmed' | 'confirm'>
+  readonly broker: Pick<Broker, 'peekUser' | 'user' | 'peekApp' | 'app' | 'peekBearer' | 'bearer' | 'isConfirmed' | 'confirm'>
   readonly forwarder: Pick<Forwarder, 'forward'>
+  /** Callers that bring an access token; absent: no route takes any. */
+  readonly bearer?: BearerRoutesDeps | undefined
+  /** What a route's upstream is told of who calls, beside the token. */
+  readonly identity?: ((route: Route) => CallerIdentity | undefined) | undefined
   /** Counts the requests that wait for their session or token, which the forwarder does not know yet: a drain must not forget them. */
   readonly waiting?: { count: number }
   /** `session.idle_timeout`; without it streams outlive an idle end. */
@@ -70,9 +80,16 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
   const isOpen = principal === 'none' && decide === undefined
   const { store, broker, waiting = { count: 0 } } = deps
 
+  const identity = deps.identity?.(route)
+  const takesSessions = route.callers?.includes('session') ?? true
+  const takesBearers = route.callers?.includes('bearer') === true
+  // RFC 9110 §15.5.2: a 401 says how else one could call.
+  const alternative = takesBearers ? challenge(metadataUrl(context.origin, route.path)) : undefined
+
   const refuse = (request: FastifyRequest, reply: FastifyReply, code: ProblemCode, session?: Session, extras?: ProblemExtras): void => {
     watch(context, request, reply, { route: route.name, principal, sessionRef: session?.ref })
-    sendProblem(context, request, reply, code, extras)
+    const isBare = alternative !== undefined && problem(code).status === 401
+    sendProblem(context, request, reply, code, isBare ? { challenge: alternative, ...extras } : extras)
   }
 
   const deny = (
@@ -101,11 +118,57 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
       query: target.query,
       requestId: request.id,
       token: access?.token,
+      access,
+      held: from.held,
+      identity: session && identity?.ofSession(session, request.id, context.clock.now()),
       session: session && { ref: session.ref, endsAt: session.card.endsAt, idleEndsAt },
       principal,
       startedAt: from.startedAt,
     })
   }
+
+  /** Behind the request: counted for a drain, and what escapes is answered. */
+  const later: Hands['later'] = (request, reply, work) => {
+    waiting.count += 1
+    const answered = work.finally(() => {
+      waiting.count -= 1
+    })
+    answered.catch((error: unknown) => {
+      const cause = error instanceof Error ? error.name : 'unknown'
+      context.log.error({ requestId: request.id, route: route.name, code: 'gateway.failed', cause }, 'proxied request failed')
+      // After the hijack the answer is the forwarder's; it does not throw for what a request can contain, so cutting is all that is left.
+      if (reply.sent) reply.raw.destroy()
+      else refuse(request, reply, 'gateway.failed')
+    })
+  }
+
+  const forwardBearer: Hands['forward'] = (request, reply, target, startedAt, { caller }, access) => {
+    reply.hijack()
+    deps.forwarder.forward({
+      request: request.raw,
+      response: reply.raw,
+      route,
+      path: target.path,
+      query: target.query,
+      requestId: request.id,
+      token: access?.token,
+      access,
+      caller,
+      identity: identity?.ofCaller(caller, request.id, context.clock.now()),
+      // Nothing that was opened with a token outlives it.
+      session: { ref: undefined, endsAt: caller.expiresAt },
+      principal,
+      startedAt,
+    })
+  }
+  const bearer =
+    takesBearers && deps.bearer
+      ? bearerDoor(context, deps, deps.bearer, route, {
+          refuse: (request, reply, code, extras) => refuse(request, reply, code, undefined, extras),
+          forward: forwardBearer,
+          later,
+        })
+      : undefined
 
   /** In memory, or undefined. */
   const peekToken = (held: HeldSession, now: Instant): Ready | undefined => {
@@ -159,7 +222,7 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
     if (decidedAgain?.effect === 'refuse') return deny(request, reply, decidedAgain, current)
     store.touch(newest.held, context.clock.now())
     // 5. The browser may have left meanwhile: the forwarder sees that and accounts for it.
-    forward(request, reply, target, { startedAt, session: current, lastSeenAt: newest.held.lastSeenAt }, ready.access)
+    forward(request, reply, target, { startedAt, session: current, lastSeenAt: newest.held.lastSeenAt, held: newest.held }, ready.access)
   }
 
   return (request, reply) => {
@@ -169,6 +232,9 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
     const target = canonicalPath(raw.url ?? '')
     if (!target) return refuse(request, reply, 'request.path-ambiguous')
     if (deps.table.match(target.path) !== route) return refuse(request, reply, 'endpoint.unknown')
+    if (bearer?.(request, reply, target, startedAt)) return
+    // Fails closed, should a route take bearers only and nobody there to take them.
+    if (!takesSessions) return refuse(request, reply, 'gateway.failed')
     const method = raw.method ?? ''
     if (isOpen) {
       // CORS is the gateway's to decide: an upstream that answers preflights would decide it for us.
@@ -197,26 +263,17 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
       const ready = peekToken(held, now)
       if (ready) {
         store.touch(held, now)
-        return forward(request, reply, target, { startedAt, session: held.session, lastSeenAt: held.lastSeenAt }, ready.access)
+        return forward(request, reply, target, { startedAt, session: held.session, lastSeenAt: held.lastSeenAt, held }, ready.access)
       }
     }
-    waiting.count += 1
-    const answered = slow(request, reply, target, cookie, startedAt).finally(() => {
-      waiting.count -= 1
-    })
-    answered.catch((error: unknown) => {
-      const cause = error instanceof Error ? error.name : 'unknown'
-      context.log.error({ requestId: request.id, route: route.name, code: 'gateway.failed', cause }, 'proxied request failed')
-      // After the hijack the answer is the forwarder's; it does not throw for what a request can contain, so cutting is all that is left.
-      if (reply.sent) reply.raw.destroy()
-      else refuse(request, reply, 'gateway.failed')
-    })
+    later(request, reply, slow(request, reply, target, cookie, startedAt))
   }
 }
 
 interface Arrived {
   readonly startedAt: number
   readonly session: Session | undefined
+  readonly held?: HeldSession
   /** After this request's touch. */
   readonly lastSeenAt?: Instant
 }

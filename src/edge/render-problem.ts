@@ -28,6 +28,8 @@ export interface ProblemContext {
 export interface ProblemExtras {
   readonly retryAfterSeconds?: number | undefined
   readonly allow?: readonly string[]
+  /** `WWW-Authenticate`: what a caller without a cookie could bring. */
+  readonly challenge?: string | undefined
   /** Where the page's links lead back to instead of the request's own path. */
   readonly returnTo?: string | undefined
 }
@@ -47,6 +49,7 @@ export const problemAnswer = (
   const common = {
     ...(retryAfter !== undefined && { 'retry-after': String(Math.max(1, Math.ceil(retryAfter))) }),
     ...(extras.allow && { allow: extras.allow.join(', ') }),
+    ...(extras.challenge !== undefined && { 'www-authenticate': extras.challenge }),
   }
   if (isNavigation(context.headers)) {
     const returnTo = extras.returnTo ?? (context.method === 'GET' && !isOwn(context.url, settings) ? context.url : undefined)
@@ -66,7 +69,7 @@ export const problemAnswer = (
     code,
     fix: definition.fix,
     request_id: context.requestId,
-    ...(definition.status === 401 && { login_url: settings.loginPath }),
+    ...(definition.status === 401 && !definition.signsInElsewhere && { login_url: settings.loginPath }),
   }
   return {
     status: definition.status,

@@ -25,6 +25,8 @@ import { codeOf } from './render-problem.ts'
 import { requestIdOf } from './request-id.ts'
 import type { SessionRoutesDeps } from './session-routes.ts'
 import { sessionEndpoints } from './session-routes.ts'
+import type { WellKnownDeps } from './well-known.ts'
+import { wellKnownEndpoints, wellKnownPaths } from './well-known.ts'
 import { REQUEST_ID_HEADER } from '../contract/headers.ts'
 import type { ProblemCode } from '../domain/problem.ts'
 
@@ -36,6 +38,7 @@ export interface PublicServerDeps {
   readonly session: SessionRoutesDeps
   readonly mySessions: MySessionsRoutesDeps
   readonly proxy: ProxyRoutesDeps
+  readonly wellKnown: WellKnownDeps
   readonly frontend: FrontendRoutesDeps
   /** PEM. */
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined
@@ -125,9 +128,10 @@ export const createPublicServer = async (deps: PublicServerDeps): Promise<Fastif
       ...providerLogoutEndpoints(context, deps.providerLogout),
       ...sessionEndpoints(context, deps.session),
       ...mySessionsEndpoints(context, deps.mySessions),
+      ...wellKnownEndpoints(context, deps.wellKnown),
     ])
     // Whatever else lies under these is ours as well: never proxied, never the frontend's.
-    for (const url of [context.basePath, `${context.basePath}/*`, '/.well-known/sallyport/*'])
+    for (const url of [context.basePath, `${context.basePath}/*`, '/.well-known/sallyport/*', ...wellKnownPaths(deps.wellKnown)])
       own.all(url, (request, reply) => {
         watch(context, request, reply, { route: 'unknown' })
         sendProblem(context, request, reply, 'endpoint.unknown')

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, request as send, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { ephemeralKeyring } from '../../src/crypto/keyring.ts'
+import { ephemeralKeyring, type VisibleKeyring } from '../../src/crypto/keyring.ts'
+import { createUserContextKeys } from '../../src/crypto/user-context.ts'
 import { createSealer } from '../../src/crypto/seal.ts'
 import { headerDeps } from '../../src/assembly/header-deps.ts'
 import type { AuditEvent } from '../../src/domain/audit-event.ts'
@@ -13,11 +14,14 @@ import type { SessionDirectory } from '../../src/domain/session-directory.ts'
 import type { OnceStore, SessionStore } from '../../src/domain/session-store.ts'
 import type { EdgeContext } from '../../src/edge/edge-context.ts'
 import type { Frontend } from '../../src/edge/frontend-routes.ts'
+import { createFailureLimit } from '../../src/edge/guard-failures.ts'
 import { createLoginRate, type Rate } from '../../src/edge/guard-rate.ts'
 import type { Pages } from '../../src/edge/pages/layout.ts'
 import { proxiedProblem } from '../../src/edge/proxied-problem.ts'
 import { createPublicServer } from '../../src/edge/server.ts'
 import { endStreamsWithSessions } from '../../src/edge/session-streams.ts'
+import { createBearerCallers } from '../../src/flows/bearer-callers.ts'
+import { callerIdentity } from '../../src/flows/caller-identity.ts'
 import { backchannelLogout } from '../../src/flows/backchannel-logout.ts'
 import { createBackground } from '../../src/flows/background.ts'
 import { callback } from '../../src/flows/callback.ts'
@@ -34,6 +38,7 @@ import { Secret } from '../../src/kernel/secret.ts'
 import { after, type Clock, instant, minutes, seconds, systemClock } from '../../src/kernel/time.ts'
 import { createAttempts } from '../../src/login/attempts.ts'
 import { returnTo } from '../../src/login/return-to.ts'
+import { compileForApplications } from '../../src/policy/decide-application.ts'
 import { compileAllow, type RoleSource, roleSources } from '../../src/policy/decide.ts'
 import { routeTable } from '../../src/policy/route-table.ts'
 import { profileOf } from '../../src/provider/profiles.ts'
@@ -176,6 +181,8 @@ export interface EdgeHostOptions {
   readonly routes?: (upstream: URL) => readonly Route[]
   /** Where roles are read; as the generic profile does unless set. */
   readonly roleSources?: readonly RoleSource[]
+  readonly contextClaims?: readonly string[]
+  readonly contextKeyring?: VisibleKeyring
   /** What the broker does instead of handing out one token to everybody. */
   readonly broker?: (store: SessionStore) => Partial<Broker>
 }
@@ -200,6 +207,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   const counts = new Map<MetricName, number>()
   const metrics: Metrics = { count: (name) => void counts.set(name, (counts.get(name) ?? 0) + 1), gauge: () => {}, observe: () => {} }
   const sealer = createSealer({ keyring: ephemeralKeyring(clock.now()) })
+  const userContext = createUserContextKeys(options.contextKeyring ?? ephemeralKeyring(clock.now()))
   const upstreamSaw: EdgeHost['upstreamSaw'] = []
   const upstream = createServer((request, response) => {
     const { authorization, cookie } = request.headers
@@ -434,7 +442,35 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
       end: (held, ref, visitor) => endMine(mine, held, ref, visitor),
       endOwn: (sessionCookie, visitor) => logout({ ...shared, revocations, continuation }, { sessionCookie, reason: 'local', visitor }),
     },
-    proxy: { table: routeTable(routes, ['/bff']), decide, store, broker, forwarder, idleTimeout: minutes(60) },
+    proxy: {
+      table: routeTable(routes, ['/bff']),
+      decide,
+      store,
+      broker,
+      forwarder,
+      idleTimeout: minutes(60),
+      identity: (route) => callerIdentity({ sign: userContext.sign, claims: options.contextClaims ?? [], issuer: publicUrl.origin }, route),
+      bearer: {
+        callers: createBearerCallers({
+          provider,
+          audiences: [publicUrl.origin],
+          requireType: true,
+          limit: createFailureLimit({ count: 60, perMs: minutes(1) }),
+          audit,
+          metrics,
+          clock,
+        }),
+        decideForApplications: (route) => route.allow && compileForApplications(route.allow, sources),
+      },
+    },
+    wellKnown: {
+      contextKeys: userContext.jwks,
+      resources: {
+        routes: routes.filter(({ callers }) => callers?.includes('bearer')),
+        issuer: () => provider.issuer(),
+        scopes: ['gateway'],
+      },
+    },
     frontend: { frontend: frontendOf(options.frontend, upstreamUrl), requireSignIn: options.requireSignIn ?? [], store, forwarder },
   })
   await app.listen({ host: '127.0.0.1', port })

@@ -8,6 +8,7 @@ import { run } from '../../../src/cli/run.ts'
 import { isDropped } from '../../../src/proxy/dropped-names.ts'
 import { canary, expectNoLeak } from '../../harness/canary.ts'
 import { good } from '../config/a-config.ts'
+import { withAudience } from '../config/findings-of-callers.ts'
 import { shell } from './a-shell.ts'
 
 let folder = ''
@@ -40,7 +41,8 @@ const ROUTES = [
   '    upstream: http://status',
   '    token: { principal: none }',
 ]
-const config = (replace: Record<string, string> = {}, more: readonly string[] = []): string => file(good(replace, [...ROUTES, ...more]))
+const config = (replace: Record<string, string> = {}, more: readonly string[] = []): string =>
+  file(withAudience(good(replace, [...ROUTES, ...more])))
 
 const explainedOf = async (path: string, ...operands: string[]): Promise<Explanation & { readonly claim?: unknown }> => {
   const { code, out, err } = await shell(['explain', '-c', path, '-o', 'json', ...operands], { S: 'x' })

@@ -3,7 +3,7 @@ import { c, tokenRoute, type Case } from './finding-case.ts'
 
 const ALLOW = '    allow: '
 const ALLOW_LINE = 10
-const KINDS = 'signed_in, or a mapping of roles, groups, scopes, claims, tenant, any_of, all_of'
+const KINDS = 'signed_in, or a mapping of roles, groups, scopes, claims, tenant, clients, any_of, all_of'
 
 /** @param marked the rule; the caret stands at `«`, which is taken out. Without one, under the key `allow`. */
 const rule = (code: ConfigCode, because: string, marked: string, under: string, fix: string): Case => {

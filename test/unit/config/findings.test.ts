@@ -4,13 +4,14 @@ import { formatFinding } from '../../../src/config/finding.ts'
 import { loadSettings } from '../../../src/config/load.ts'
 import { findingsOf, good, load, ROUTE } from './a-config.ts'
 import { redis, tokenRoute } from './finding-case.ts'
+import { CALLER_CASES, withAudience } from './findings-of-callers.ts'
 import { FILE_CASES } from './findings-of-files.ts'
 import { PROVIDER_CASES } from './findings-of-provider.ts'
 import { RULE_CASES } from './findings-of-rules.ts'
 import { SETTING_CASES } from './findings-of-settings.ts'
 import { QUIET_TOKENS, TOKEN_CASES } from './findings-of-tokens.ts'
 
-const CASES = [...FILE_CASES, ...SETTING_CASES, ...PROVIDER_CASES, ...RULE_CASES, ...TOKEN_CASES]
+const CASES = [...FILE_CASES, ...SETTING_CASES, ...PROVIDER_CASES, ...RULE_CASES, ...TOKEN_CASES, ...CALLER_CASES]
 
 describe('every finding names its code, place and fix', () => {
   it.each(CASES)('$code: $because', ({ code, text, at, under, fix, from, also }) => {
@@ -38,7 +39,7 @@ describe('every finding names its code, place and fix', () => {
 })
 
 it.each(QUIET_TOKENS)('nothing is said of a token that is right: %s', (_because, text) => {
-  expect(findingsOf(load(text)).map(({ code }) => code)).toEqual([])
+  expect(findingsOf(load(withAudience(text))).map(({ code }) => code)).toEqual([])
 })
 
 it('no code of the catalogue is without a case', () => {

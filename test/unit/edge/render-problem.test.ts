@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { PROBLEMS } from '../../../src/domain/problem.ts'
+import { PROBLEMS, problem } from '../../../src/domain/problem.ts'
 import type { ProblemCode } from '../../../src/domain/problem.ts'
 import { problemAnswer } from '../../../src/edge/render-problem.ts'
 
@@ -17,7 +17,7 @@ describe('every problem of the catalogue', () => {
     const body = JSON.parse(answer.body) as Record<string, unknown>
     expect(body).toMatchObject({ code, status: PROBLEMS[code].status, request_id: 'req-1', fix: PROBLEMS[code].fix })
     expect(body).not.toHaveProperty('operator')
-    expect(body['login_url']).toBe(PROBLEMS[code].status === 401 ? '/bff/login' : undefined)
+    expect(body['login_url']).toBe(PROBLEMS[code].status === 401 && !problem(code).signsInElsewhere ? '/bff/login' : undefined)
   })
 
   it.each(CODES)('%s: a page without script for a navigation, with the request id', (code) => {
