@@ -258,6 +258,11 @@ describe('E13: the application for itself', () => {
     expect(claimsOf((await client.asApplication('api://customers/.default')).body['access_token'])).not.toHaveProperty('roles')
   })
 
+  it('may be for the application itself, by its GUID: what a probe of a credential asks for', async () => {
+    const { body } = await client.asApplication(`${entra.clientId}/.default`)
+    expect(claimsOf(body['access_token'])).toMatchObject({ aud: entra.clientId, azp: entra.clientId })
+  })
+
   it.each([
     ['a permission instead of .default', ORDERS, CONTOSO, 1002012],
     ['two APIs', 'api://orders/.default api://customers/.default', CONTOSO, 1002012],
@@ -286,6 +291,13 @@ describe('E17: groups', () => {
     expect(ids.body['value']).toHaveLength(250)
     const members = await said(await fetch(`${entra.origin}/graph/v1.0/me/transitiveMemberOf`, { headers }))
     expect((members.body['value'] as Json[])[0]).toHaveProperty('id', (ids.body['value'] as string[])[0])
+    // A page at a time, unless a larger one is asked for.
+    expect(members.body['value']).toHaveLength(100)
+    const last = await said(
+      await fetch(`${entra.origin}/v1.0/me/transitiveMemberOf/microsoft.graph.group?$top=200&$skiptoken=200`, { headers }),
+    )
+    expect([(last.body['value'] as Json[]).length, last.body['@odata.nextLink']]).toEqual([50, undefined])
+    expect(members.body['@odata.nextLink']).toContain('skiptoken=100')
     expect(
       (await fetch(`${entra.origin}/graph/v1.0/me/getMemberObjects`, { headers: { authorization: `Bearer ${String(access_token)}` } }))
         .status,
@@ -420,7 +432,7 @@ describe('E15: claims', () => {
       api: 'orders',
       principal: 'user',
       user: 'ada',
-      path: '/resource/orders/x',
+      path: '/api/orders/x',
     })
     small.clock.shift(1000)
     small.revokeSignIns('ada')

@@ -23,7 +23,7 @@ export interface GatewaySettings {
   /** Each replica has a folder of keys of its own, at first with the same content: it sees a new file when the test puts it there. */
   readonly ownKeys?: boolean
   /** `generic` when not given. */
-  readonly profile?: 'generic' | 'keycloak'
+  readonly profile?: 'generic' | 'keycloak' | 'entra'
   /** YAML of `provider.client_auth`; the client's secret from the environment unless given. */
   readonly clientAuth?: string
   /** YAML lines under `provider`, indented by two. */

@@ -8,7 +8,7 @@ interface Caller {
   readonly issued: Issued
 }
 
-/** `/resource/{name}/…`: an API that believes no token but its own, and takes part in continuous access evaluation. */
+/** `/api/{name}/…`: an API that believes no token but its own, and takes part in continuous access evaluation. */
 export const resourceApi = async (state: EntraState, exchange: Exchange, name: string): Promise<Reply> => {
   const api = state.directory.api(name) ?? state.directory.api(`api://${name}`)
   if (!api) return jsonReply({ error: 'there is no such API' }, 404)
@@ -75,20 +75,39 @@ export const graph = (state: EntraState, exchange: Exchange, path: string): Repl
   const { user, tenant, scp } = caller
   if (path === '/oidc/userinfo')
     return jsonReply({ sub: String(decodeSub(exchange)), name: user.name, ...(user.email && { email: user.email }) })
-  if (path === '/v1.0/me/getMemberObjects' || path === '/v1.0/me/transitiveMemberOf') {
+  if (
+    path === '/v1.0/me/getMemberObjects' ||
+    path === '/v1.0/me/transitiveMemberOf' ||
+    path === '/v1.0/me/transitiveMemberOf/microsoft.graph.group'
+  ) {
     if (!scp.some((scope) => scope === 'User.Read' || scope === 'GroupMember.Read.All'))
       return jsonReply(
         { error: { code: 'Authorization_RequestDenied', message: 'Insufficient privileges to complete the operation.' } },
         403,
       )
-    const value = path.endsWith('Of') ? user.groupIds.map((id) => ({ '@odata.type': '#microsoft.graph.group', id })) : user.groupIds
-    return jsonReply({ '@odata.context': `https://graph.microsoft.com/v1.0/$metadata#Collection(Edm.String)`, value })
+    const context = { '@odata.context': 'https://graph.microsoft.com/v1.0/$metadata#directoryObjects' }
+    if (path.endsWith('Objects')) return jsonReply({ ...context, value: user.groupIds })
+    return jsonReply({ ...context, ...memberPage(exchange.url, user.groupIds) })
   }
   if (path === `/v1.0/users/${user.oidIn(tenant)}/revokeSignInSessions` && exchange.method === 'POST') {
     user.tokensValidFrom = exchange.now
     return jsonReply({ value: true })
   }
   return jsonReply({ error: { code: 'BadRequest', message: 'Resource not found.' } }, 404)
+}
+
+const PAGE = 100
+const PAGE_MAX = 999
+/** A page at a time; the link to the next one holds everything the first request said. */
+const memberPage = (url: URL, groups: readonly string[]): Json => {
+  const size = Math.min(Number(url.searchParams.get('$top') ?? PAGE), PAGE_MAX)
+  const from = Number(url.searchParams.get('$skiptoken') ?? 0)
+  const next = new URL(url)
+  next.searchParams.set('$skiptoken', String(from + size))
+  return {
+    ...(from + size < groups.length && { '@odata.nextLink': next.href }),
+    value: groups.slice(from, from + size).map((id) => ({ '@odata.type': '#microsoft.graph.group', id })),
+  }
 }
 
 const graphCaller = (

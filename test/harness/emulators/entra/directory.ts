@@ -164,7 +164,9 @@ export const directory = (options: DirectoryOptions): Directory => {
     user: (name) => users.find((user) => user.key === name || user.upn === name || tenants.some(({ id }) => user.oidIn(id) === name)),
     app: (id) => apps.find((app) => app.id === id.toLowerCase()),
     api: (identifier) =>
-      apps.find((app): app is Api => app.api !== undefined && (app.id === identifier.toLowerCase() || app.api.uris.includes(identifier))),
+      apps
+        .filter((app) => app.id === identifier.toLowerCase() || app.api?.uris.includes(identifier))
+        .map((app) => ({ ...app, api: app.api ?? NOTHING }))[0],
     consented: (client, resource, user) => [
       ...new Set(
         consents.filter((one) => fits(one, client, resource) && (one.user ?? user.key) === user.key).flatMap(({ scopes }) => scopes),
@@ -179,6 +181,9 @@ export const directory = (options: DirectoryOptions): Directory => {
     rolesOf: (client, resource) => options.roles.filter((one) => fits(one, client, resource)).flatMap(({ roles }) => roles),
   }
 }
+
+/** By its GUID every application is an API, if only to itself. */
+const NOTHING: ApiOptions = { uris: [], scopes: [] }
 
 const userOf = (options: UserOptions): User => {
   const { groups = [], guestIn = [] } = options

@@ -59,7 +59,7 @@ export const discovery = ({ authority, origin }: EntraState, door: TenantDoor, n
       tenant_region_scope: 'EU',
       cloud_instance_name: 'microsoftonline.com',
       cloud_graph_host_name: 'graph.windows.net',
-      msgraph_host: 'graph.microsoft.com',
+      msgraph_host: new URL(origin).host,
       rbac_url: 'https://pas.windows.net',
     },
     200,

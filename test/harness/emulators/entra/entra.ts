@@ -46,6 +46,8 @@ export interface Entra extends EmulatorServer {
   setEnabled(user: string, enabled: boolean): void
   /** Replaces the client's secrets. */
   setSecrets(app: string, secrets: readonly { readonly value: string; readonly until?: number }[]): void
+  /** Every access, refresh and ID token so far, and the client's secrets: what may stand in no log, no browser and no metric. */
+  secrets(): readonly string[]
   /** Lets a key of the JWKS name another issuer (E19). */
   setKeyIssuer(kid: string, issuer: string): void
 }
@@ -72,6 +74,7 @@ export const startEntra = async (options: EntraOptions = {}): Promise<Entra> => 
     refreshTokens: new Map(),
     issued: new Map(),
     sso: new Map(),
+    handedOut: new Set(),
     policies: [],
     person: personOf(options.person),
     demands: new Map(),
@@ -99,7 +102,7 @@ export const startEntra = async (options: EntraOptions = {}): Promise<Entra> => 
     credentials: entra.credentials,
     issuer: (tenant = home) => `${entra.authority}/${tenant}/v2.0`,
     url: (endpoint, tenant = home) => `${server.origin}/${tenant}/oauth2/v2.0/${endpoint}`,
-    resourceUrl: (name) => `${server.origin}/resource/${name}`,
+    resourceUrl: (name) => `${server.origin}/api/${name}`,
     sit: (person) => {
       entra.person = personOf(person)
     },
@@ -125,6 +128,7 @@ export const startEntra = async (options: EntraOptions = {}): Promise<Entra> => 
       if (!app) throw new Error(`there is no app ${id}`)
       app.secretList = secrets
     },
+    secrets: () => [...entra.handedOut, ...places.apps.flatMap(({ secretList }) => secretList.map(({ value }) => value))],
     setKeyIssuer: (kid, issuer) => void entra.keyIssuers.set(kid, issuer),
   }
 }
@@ -178,7 +182,9 @@ const route = async (state: EntraState, exchange: Exchange): Promise<Reply> => {
   const { endpoint, url } = exchange
   const [, first = '', ...rest] = url.pathname.split('/')
   if (first === 'graph') return graph(state, exchange, `/${rest.join('/')}`)
-  if (first === 'resource') return resourceApi(state, exchange, rest[0] ?? '')
+  // As on a host of its own, which `msgraph_host` names.
+  if (first === 'v1.0') return graph(state, exchange, url.pathname)
+  if (first === 'api') return resourceApi(state, exchange, rest[0] ?? '')
   try {
     const door = doorOf(state, first)
     switch (endpoint) {

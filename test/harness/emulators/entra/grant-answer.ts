@@ -63,6 +63,7 @@ export const answer = async ({ state, exchange, client }: TokenAsk, { grant, tar
     }),
     ...(form.get('client_info') === '1' && { client_info: clientInfo(grant) }),
   }
+  for (const name of ['access_token', 'refresh_token', 'id_token']) if (name in body) state.handedOut.add(String(body[name]))
   return jsonReply(body)
 }
 

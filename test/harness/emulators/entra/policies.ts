@@ -11,7 +11,7 @@ export interface Proofs {
 
 const applies = (state: EntraState, policy: Policy, user: User, api: Api): boolean =>
   (policy.user === undefined || state.directory.user(policy.user) === user) &&
-  (policy.resource === undefined || policy.resource === api.name || state.directory.api(policy.resource) === api)
+  (policy.resource === undefined || policy.resource === api.name || state.directory.api(policy.resource)?.id === api.id)
 
 const stepUp = (api: Api, policies: readonly string[], error: string): Aadsts =>
   new Aadsts(50076, { resource: api.id }, { error, claims: { access_token: { capolids: { essential: true, values: policies } } } })

@@ -108,6 +108,8 @@ export interface EntraState {
   readonly refreshTokens: Map<string, RefreshToken>
   readonly issued: Map<string, Issued>
   readonly sso: Map<string, Sso>
+  /** Every token that was handed out, for searches in logs and browsers. */
+  readonly handedOut: Set<string>
   policies: readonly Policy[]
   person: Person | undefined
   /** What the resource API demands beside a good token, by API name. */

@@ -174,5 +174,6 @@ const forApplication = async ({ state, exchange, door, client }: TokenAsk): Prom
   exchange.note({ audience: target.api.name, tenant: door.id })
   const claims = askedClaims(form.get('claims'))
   const access = await accessToken(state, { client, target, tenant: door.id, now, claims, grant: undefined, scopes: [] })
+  state.handedOut.add(access.token)
   return jsonReply({ token_type: 'Bearer', expires_in: access.seconds - 1, ext_expires_in: access.seconds - 1, access_token: access.token })
 }
