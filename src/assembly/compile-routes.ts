@@ -31,17 +31,16 @@ const tokenOf = (token: RouteSettings['token']): RouteToken => {
 }
 
 /**
- * What sessions spend their refresh token for, each once, in the order of the routes: the first is what a sign-in's code is redeemed for. A token that is
- * made from another one counts with that one; one of a service account with none.
+ * What sessions spend their refresh token for, each once: the first is what a sign-in's code is redeemed for. In the order of the routes, but for what
+ * exchanges turn in: all of them wait for that one. A token that is made from another one counts with that one; one of a service account with none.
  */
 export const userAsks = (routes: readonly Route[]): readonly Ask[] => {
-  const asks = new Map<string, Ask>()
-  for (const { token, callers } of routes) {
-    if (token.principal !== 'user' || callers?.includes('session') === false) continue
-    const ask = token.ask.grant === 'refresh' ? token.ask : token.ask.subject
-    if (ask && !asks.has(ask.key)) asks.set(ask.key, ask)
-  }
-  return [...asks.values()]
+  const wanted = routes.flatMap(({ token, callers }): Ask[] =>
+    token.principal === 'user' && callers?.includes('session') !== false ? [token.ask] : [],
+  )
+  const turnedIn = wanted.flatMap(({ subject }): Ask[] => (subject ? [subject] : []))
+  const asks = [...turnedIn, ...wanted.filter(({ grant }) => grant === 'refresh')]
+  return [...new Map(asks.map((ask) => [ask.key, ask])).values()]
 }
 
 /** The key files that routes name, by what is in them. */
