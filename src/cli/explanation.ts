@@ -7,8 +7,7 @@ import { ENDPOINTS } from '../contract/paths.ts'
 import type { CallerKind } from '../domain/caller.ts'
 import type { ProviderProfile } from '../domain/provider.ts'
 import type { Route } from '../domain/route.ts'
-import type { Ask, GrantName, Json } from '../domain/token.ts'
-import { assertNever } from '../kernel/assert.ts'
+import type { GrantName, Json } from '../domain/token.ts'
 import { Secret } from '../kernel/secret.ts'
 import { roleSources } from '../policy/decide.ts'
 import { allowLines, allowReads, allowRule, allowText } from '../policy/explain.ts'
@@ -16,18 +15,9 @@ import { DROPPED, DROPPED_FAMILIES } from '../proxy/dropped-names.ts'
 import { inboundRules, outboundRules, type HeaderDeps } from '../proxy/header-rules.ts'
 import { DROPPED_ANSWER_FAMILIES, DROPPED_ANSWERS, inboundHeaders } from '../proxy/inbound-headers.ts'
 import { outboundHeaders } from '../proxy/outbound-headers.ts'
-import { applicationParameters, exchangeParameters, onBehalfOfParameters, refreshParameters } from '../provider/ask-parameters.ts'
 import { profileOf } from '../provider/profiles.ts'
-import {
-  AUTHORIZATION_WORDS,
-  audienceNote,
-  cacheWords,
-  csrfWords,
-  GRANT_TYPES,
-  GRANT_WORDS,
-  keyWords,
-  upstreamSees,
-} from './explain-words.ts'
+import { askedAs, type RequestFacts, type TokenRequest } from './explain-request.ts'
+import { AUTHORIZATION_WORDS, cacheWords, csrfWords, GRANT_WORDS, keyWords, upstreamSees } from './explain-words.ts'
 
 /** What `explain -o json` prints; scripts depend on its shape. Absent things are null. Nothing in it is secret: it is made of the settings' public half. */
 export interface Explanation {
@@ -69,17 +59,8 @@ export interface RouteExplanation {
   readonly grant_chosen: { readonly by: 'auto' | 'settings'; readonly because: string }
   readonly audience: string | null
   readonly scopes: readonly string[]
-  /** The parameters of the token request, as the profile puts them; null: none is made. */
-  readonly asked_as: {
-    readonly grant_type: NonNullable<(typeof GRANT_TYPES)[GrantName]>
-    readonly resource: string | null
-    readonly audience: string | null
-    readonly scope: string | null
-    readonly note: string
-    /** What is turned in, and what goes along as actor: the audience of that token, '' where the sign-in's says it all; null: nothing. */
-    readonly subject: string | null
-    readonly actor: string | null
-  } | null
+  /** null: none is made. */
+  readonly asked_as: TokenRequest | null
   /** `rule` as in the settings, null: no session is needed. `reads`: where its answer is looked up. */
   readonly allow: { readonly rule: Json; readonly text: string; readonly lines: readonly string[]; readonly reads: readonly string[] }
   readonly csrf: { readonly required: boolean; readonly text: string }
@@ -157,10 +138,8 @@ const isServed = (key: string, { backchannel, frontchannel }: Settings['provider
 
 const endpointName = (key: string): string => key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
-interface RouteFacts {
+interface RouteFacts extends RequestFacts {
   readonly settings: Settings
-  readonly profile: ProviderProfile
-  readonly scopeRules: Parameters<typeof refreshParameters>[2]
   readonly headers: HeaderDeps
 }
 
@@ -235,57 +214,6 @@ const routeExplanation = (route: Route, grantWritten: string, facts: RouteFacts)
         ].join('; or ') || upstreamSees(principal, clientId),
     },
   }
-}
-
-/** By the functions that make the token request; a refresh is shown as after a sign-in that was granted all it asked for. */
-const askedAs = (token: Route['token'], callers: readonly CallerKind[], facts: RouteFacts): RouteExplanation['asked_as'] => {
-  if (token.principal === 'none') return null
-  // Where callers of both kinds come, the one for sessions is shown.
-  const ask = token.principal === 'user' && token.bearerAsk && !callers.includes('session') ? token.bearerAsk : token.ask
-  const grantType = GRANT_TYPES[ask.grant]
-  if (grantType === null) return null
-  const parameters = parametersOf(ask, facts)
-  const hasSubject = ask.subject !== undefined
-  return {
-    grant_type: grantType,
-    resource: parameters.get('resource'),
-    audience: parameters.get('audience'),
-    scope: parameters.get('scope'),
-    note: noteOf(ask, facts.profile, parameters),
-    subject: hasSubject ? (ask.subject?.audience ?? '') : null,
-    actor: ask.actor ? (ask.actor.audience ?? '') : null,
-  }
-}
-
-const parametersOf = (ask: Ask, { profile, scopeRules }: RouteFacts): URLSearchParams => {
-  switch (ask.grant) {
-    case 'refresh': {
-      const granted = [...scopeRules.loginScopes, ...scopeRules.userAsks.flatMap(({ scopes }) => scopes)]
-      return refreshParameters(ask, granted, scopeRules)
-    }
-    case 'client_credentials':
-      return applicationParameters(ask, profile)
-    case 'exchange':
-      return exchangeParameters(ask, profile)
-    case 'on_behalf_of':
-      return onBehalfOfParameters(ask, profile)
-    case 'service_account':
-      return new URLSearchParams({ scope: ask.scopes.join(' ') })
-    case 'static':
-    case 'pass_through':
-      return new URLSearchParams()
-    default:
-      return assertNever(ask.grant)
-  }
-}
-
-const noteOf = (ask: Ask, profile: ProviderProfile, parameters: URLSearchParams): string => {
-  if (ask.grant === 'service_account')
-    return 'signed with the key file, at the token endpoint it names; the user is the one of the session, never of the request'
-  if (ask.audience === undefined) return 'no audience: the scopes say it all'
-  if (ask.grant === 'exchange')
-    return parameters.has('resource') ? audienceNote({ ...profile, target: 'resource' }) : audienceNote({ ...profile, target: 'audience' })
-  return audienceNote(profile)
 }
 
 /** The names that the proxy itself writes, found by letting it write them for a request that says nothing. */

@@ -60,7 +60,8 @@ describe('an exchange for a session', () => {
     const outcomes = await Promise.all([orders, invoices, orders, invoices, orders, invoices].map((ask) => broker.user(held, ask)))
     expect(outcomes.map(wordOf)).toEqual(Array.from({ length: 6 }, () => 'issued'))
     expect(fleet.provider.sends).toHaveLength(1)
-    expect(fleet.provider.derivations.map(({ ask }) => ask.audience).toSorted()).toEqual(['api://invoices', 'api://orders'])
+    expect(new Set(fleet.provider.derivations.map(({ ask }) => ask.audience))).toEqual(new Set(['api://invoices', 'api://orders']))
+    expect(fleet.provider.derivations).toHaveLength(2)
   })
   it('takes no lease: another replica’s refresh does not hold it up while its token is good', async () => {
     const fleet = createFleet({ asks })
