@@ -3,6 +3,7 @@ import type { ListenAddress } from '../config/setting.ts'
 import type { Settings } from '../config/settings.ts'
 import { createAdminServer, listenOnSocket } from '../edge/admin-server.ts'
 import { createOpsServer } from '../edge/ops-server.ts'
+import { credentialAdmin } from '../flows/credential-admin.ts'
 import { StartError } from '../kernel/start-error.ts'
 import { followingClock, millis, steadyClock, systemClock } from '../kernel/time.ts'
 import { adminSessions } from './admin-sessions.ts'
@@ -42,7 +43,7 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
   void rooms.store.ready().then(() => (stored = true))
   const edge = await wirePublicEdge(settings, telemetry, rooms, clock, () => draining)
   const waiting = (): string[] => [
-    ...(rooms.credential.current() ? [] : ['credential']),
+    ...(rooms.credential.isReady() ? [] : ['credential']),
     ...(stored ? [] : ['store']),
     // The ops listener is open before the public one: whoever is told `ready` in between connects to nothing.
     ...(listening ? [] : ['listener']),

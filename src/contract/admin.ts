@@ -55,3 +55,41 @@ export interface AdminKeys {
   /** Keys that are not here, although sessions that live are sealed with them. */
   readonly absent: readonly { readonly kid: string; readonly needed_until: string }[]
 }
+
+/** `GET /admin/credentials`: what the gateway proves itself with at the provider, as this replica sees it. */
+export interface AdminCredentials {
+  /** Something usable is there. */
+  readonly ready: boolean
+  readonly credentials: readonly {
+    readonly id: string
+    readonly kind: string
+    readonly method: string
+    readonly setting: string
+    readonly file: string
+    readonly state: 'candidate' | 'probing' | 'active' | 'retiring' | 'retired' | 'withdrawn'
+    readonly since: string
+    readonly why: string
+    readonly message: string
+    /** Hexadecimal, lower case. */
+    readonly thumbprint_sha256: string | null
+    readonly thumbprint_sha1: string | null
+    readonly kid: string | null
+    readonly not_before: string | null
+    readonly not_after: string | null
+    readonly accepted_at: string | null
+    readonly rejected_at: string | null
+    /** The provider's code. */
+    readonly rejection: string | null
+    readonly next_probe_at: string | null
+    readonly lost_by_restart: boolean
+    readonly unstaged: boolean
+  }[]
+  readonly faults: readonly { readonly setting: string; readonly file: string; readonly fault: string; readonly message: string }[]
+}
+
+/** `POST /admin/credentials/{name}/verify`. `promote` and `withdraw` answer `{ outcome: 'done' | 'here-only' }`; `withdraw` takes `{ "force": true }`. */
+export interface AdminCredentialVerdict {
+  readonly verdict: 'accepted' | 'rejected' | 'none'
+  /** The provider's code, or why nobody answered. */
+  readonly code: string | null
+}

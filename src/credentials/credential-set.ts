@@ -1,4 +1,12 @@
-import type { Credential, CredentialId, CredentialSource, CredentialVerdict, CredentialWord } from '../domain/credential.ts'
+import type {
+  Credential,
+  CredentialAdmin,
+  CredentialId,
+  CredentialOrdered,
+  CredentialSource,
+  CredentialVerdict,
+  CredentialWord,
+} from '../domain/credential.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { AuditSink } from '../domain/audit-event.ts'
 import type { Log } from '../kernel/ports.ts'
@@ -12,8 +20,7 @@ import { createReporter } from './reporter.ts'
 import { answered, EMPTY, looked, settled, told } from './rotation.ts'
 import type { Rotation, RotationSettings } from './rotation.ts'
 import { LOOK_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
-import { statusOf } from './status.ts'
-import type { CredentialStatus } from './status.ts'
+import { overviewOf } from './status.ts'
 import type { Words } from './words.ts'
 
 export type Probe = (credential: Credential) => Promise<CredentialVerdict>
@@ -33,21 +40,13 @@ export interface CredentialSetDeps {
   readonly random?: (() => number) | undefined
 }
 
-export type Ordered = 'done' | 'here-only' | 'unknown' | 'not-usable' | 'last-usable'
-
 /** The gateway's own credentials: which there are, which one is used, and what the provider thinks of each. */
-export interface CredentialSet extends Required<CredentialSource> {
+export interface CredentialSet extends Required<CredentialSource>, CredentialAdmin {
   /** From here on files are watched, others listened to, and candidates probed. @param probe undefined: there is none at this provider */
   start(probe: Probe | undefined): void
   /** Looks at the files now. */
   reload(): Promise<void>
   isReady(): boolean
-  status(): CredentialStatus
-  /** Probes now and changes nothing. */
-  verify(id: CredentialId): Promise<CredentialVerdict | 'unknown'>
-  promote(id: CredentialId): Promise<Ordered>
-  /** At once, here and everywhere. @param force also the last usable one */
-  withdraw(id: CredentialId, force: boolean): Promise<Ordered>
   /** For `client-jwks.json`: current and next keys, also those that only other replicas have. In one order everywhere. */
   publicKeys(): readonly PublicJwk[]
   stop(): void
@@ -166,7 +165,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     if (one) await runProbe(id, ask, one.credential)
   }
 
-  const order = async (id: CredentialId, kind: 'promoted' | 'withdrawn'): Promise<Ordered> => {
+  const order = async (id: CredentialId, kind: 'promoted' | 'withdrawn'): Promise<CredentialOrdered> => {
     const at = clock.now()
     step(told(state, [{ id, kind, at }], at, settings))
     return (await say({ kind, id, at })) === 'stored' ? 'done' : 'here-only'
@@ -188,7 +187,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     },
     reload,
     isReady: () => tries(state, clock.now()).length > 0,
-    status: () => statusOf({ state, held, looks, sources, settings, now: clock.now() }),
+    overview: () => overviewOf({ state, held, looks, sources, settings, now: clock.now() }),
     verify: async (id) => {
       const one = held.get(id)
       if (!one) return 'unknown'

@@ -1,13 +1,14 @@
-import type { CredentialId } from '../domain/credential.ts'
+import type { Credential, CredentialId, CredentialOverview, CredentialView } from '../domain/credential.ts'
+import { assertNever } from '../kernel/assert.ts'
 import { after, between, minutes } from '../kernel/time.ts'
 import type { Instant } from '../kernel/time.ts'
 import { isProven, isTroubled, isUsable, tries } from './choice.ts'
 import { FAULTS } from './faults.ts'
 import type { Loaded, Look, Source } from './loaded.ts'
-import type { Entry, Phase, Rotation, RotationSettings } from './rotation.ts'
+import type { Entry, Rotation, RotationSettings } from './rotation.ts'
 
 /** Why a credential is where it is; a closed set, each with its sentence in `WHY`. */
-export type Why =
+type Why =
   | 'in-use'
   | 'in-use-unproven'
   | 'in-use-rejected'
@@ -23,7 +24,7 @@ export type Why =
   | 'withdrawn'
   | 'expired'
 
-export const WHY: Readonly<Record<Why, string>> = {
+const WHY: Readonly<Record<Why, string>> = {
   'in-use': 'in use',
   'in-use-unproven': 'in use; the provider has not been asked yet',
   'in-use-rejected': 'in use, and the provider rejects it',
@@ -40,35 +41,6 @@ export const WHY: Readonly<Record<Why, string>> = {
   expired: 'expired',
 }
 
-export interface OneStatus {
-  readonly id: CredentialId
-  readonly loaded: Loaded
-  readonly source: Source | undefined
-  readonly phase: Phase | 'withdrawn'
-  readonly why: Why
-  readonly since: Instant
-  readonly acceptedAt: Instant | undefined
-  readonly rejectedAt: Instant | undefined
-  readonly rejection: string | undefined
-  readonly isPresent: boolean
-  /** A restart would leave this replica without it. */
-  readonly lostByRestart: boolean
-  /** Active, and its source holds one at a time: with the next file it lives in memory only. */
-  readonly isUnstaged: boolean
-  readonly nextProbeAt: Instant | undefined
-}
-
-export interface CredentialStatus {
-  readonly credentials: readonly OneStatus[]
-  readonly faults: readonly {
-    readonly setting: Source['setting']
-    readonly file: string
-    readonly fault: string
-    readonly message: string
-  }[]
-  readonly ready: boolean
-}
-
 export interface StatusInput {
   readonly state: Rotation
   readonly held: ReadonlyMap<CredentialId, Loaded>
@@ -78,30 +50,64 @@ export interface StatusInput {
   readonly now: Instant
 }
 
-export const statusOf = ({ state, held, looks, sources, settings, now }: StatusInput): CredentialStatus => ({
-  credentials: state.entries.flatMap((entry): readonly OneStatus[] => {
+export const overviewOf = ({ state, held, looks, sources, settings, now }: StatusInput): CredentialOverview => ({
+  ready: tries(state, now).length > 0,
+  credentials: state.entries.flatMap((entry): readonly CredentialView[] => {
     const loaded = held.get(entry.id)
     if (!loaded) return []
-    const { id, since, acceptedAt, rejectedAt, rejection, isPresent } = entry
+    const { id, since, acceptedAt, rejectedAt, rejection, isPresent, notBefore, notAfter } = entry
+    const { credential, file } = loaded
     const source = sources[entry.source]
-    const inUse = entry.phase === 'active'
-    const facts = { id, loaded, source, since, acceptedAt, rejectedAt, rejection, isPresent }
+    const isActive = entry.phase === 'active'
+    const why = whyOf(entry, settings, now)
     return [
       {
-        ...facts,
-        phase: entry.withdrawnAt === undefined ? entry.phase : 'withdrawn',
-        why: whyOf(entry, settings, now),
-        lostByRestart: inUse && !isPresent,
-        isUnstaged: inUse && source?.isStaged === false,
-        nextProbeAt: entry.phase === 'probing' ? entry.nextProbeAt : undefined,
+        id,
+        kind: credential.kind,
+        method: methodOf(credential),
+        setting: source?.setting ?? 'client_secret',
+        file,
+        state: entry.withdrawnAt === undefined ? entry.phase : 'withdrawn',
+        since,
+        why,
+        message: WHY[why],
+        thumbprints: thumbprintsOf(credential),
+        kid: credential.kind === 'jwk' ? credential.kid : undefined,
+        notBefore,
+        notAfter,
+        acceptedAt,
+        rejectedAt,
+        rejection,
+        nextProbeAt: entry.phase === 'probing' && settings.probes ? entry.nextProbeAt : undefined,
+        lostByRestart: isActive && !isPresent,
+        isUnstaged: isActive && source?.isStaged === false,
       },
     ]
   }),
   faults: looks.flatMap(({ faults }, i) =>
     faults.map(({ file, fault }) => ({ setting: sources[i]?.setting ?? 'client_secret', file, fault, message: FAULTS[fault] })),
   ),
-  ready: tries(state, now).length > 0,
 })
+
+const methodOf = (credential: Credential): string => {
+  switch (credential.kind) {
+    case 'secret':
+    case 'tls':
+      return credential.method
+    case 'certificate':
+    case 'jwk':
+    case 'federated':
+      return 'private_key_jwt'
+    default:
+      return assertNever(credential)
+  }
+}
+
+const hex = (base64url: string): string => Buffer.from(base64url, 'base64url').toString('hex')
+const thumbprintsOf = (credential: Credential): CredentialView['thumbprints'] => {
+  if (credential.kind === 'certificate') return { sha256: hex(credential.thumbprint), sha1: hex(credential.sha1Thumbprint) }
+  return credential.kind === 'tls' ? { sha256: hex(credential.thumbprint), sha1: undefined } : undefined
+}
 
 const whyOf = (entry: Entry, settings: RotationSettings, now: Instant): Why => {
   if (entry.withdrawnAt !== undefined) return 'withdrawn'

@@ -104,3 +104,54 @@ export interface CredentialBoard {
   read(): Promise<ReadonlyMap<string, string> | 'unavailable'>
   drop(fields: readonly string[]): Promise<void>
 }
+
+/** What an operator sees of one credential. */
+export interface CredentialView {
+  readonly id: CredentialId
+  readonly kind: Credential['kind']
+  /** As sent to the provider: `private_key_jwt`, `client_secret_post` … */
+  readonly method: string
+  /** The setting of `client_auth` it came from, and its file. */
+  readonly setting: string
+  readonly file: string
+  readonly state: 'candidate' | 'probing' | 'active' | 'retiring' | 'retired' | 'withdrawn'
+  readonly since: Instant
+  /** From a closed set, and the sentence that goes with it. */
+  readonly why: string
+  readonly message: string
+  /** Of its certificate, hexadecimal and lower case, as portals list them. */
+  readonly thumbprints: { readonly sha256: string; readonly sha1: string | undefined } | undefined
+  /** The name of a JWK. */
+  readonly kid: string | undefined
+  readonly notBefore: Instant | undefined
+  readonly notAfter: Instant | undefined
+  readonly acceptedAt: Instant | undefined
+  readonly rejectedAt: Instant | undefined
+  /** The provider's code of the last rejection, cleaned. */
+  readonly rejection: string | undefined
+  readonly nextProbeAt: Instant | undefined
+  /** Its files are gone: a restart would leave this replica without it. */
+  readonly lostByRestart: boolean
+  /** In use, and its source holds one at a time: replace the file, and a restart loses it before the next one is registered. */
+  readonly isUnstaged: boolean
+}
+
+export interface CredentialOverview {
+  /** Something usable is there. */
+  readonly ready: boolean
+  readonly credentials: readonly CredentialView[]
+  /** Files that hold nothing usable, each with its reason. */
+  readonly faults: readonly { readonly setting: string; readonly file: string; readonly fault: string; readonly message: string }[]
+}
+
+export type CredentialOrdered = 'done' | 'here-only' | 'unknown' | 'not-usable' | 'last-usable'
+
+/** For operators. */
+export interface CredentialAdmin {
+  overview(): CredentialOverview
+  /** Probes now and changes nothing. */
+  verify(id: CredentialId): Promise<CredentialVerdict | 'unknown'>
+  promote(id: CredentialId): Promise<CredentialOrdered>
+  /** At once, here and everywhere. @param force also the last usable one */
+  withdraw(id: CredentialId, force: boolean): Promise<CredentialOrdered>
+}

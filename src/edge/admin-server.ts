@@ -8,6 +8,8 @@ import { REQUEST_ID_HEADER } from '../contract/headers.ts'
 import type { ProblemCode } from '../domain/problem.ts'
 import { problem } from '../domain/problem.ts'
 import { StartError } from '../kernel/start-error.ts'
+import type { AdminCredentialsDeps } from './admin-credential-routes.ts'
+import { registerAdminCredentials } from './admin-credential-routes.ts'
 import type { AdminSessionsDeps } from './admin-session-routes.ts'
 import { registerAdminSessions } from './admin-session-routes.ts'
 import { newRequestId } from './request-id.ts'
@@ -17,6 +19,8 @@ export interface AdminServerDeps {
   readonly status: () => Readonly<Record<string, unknown>>
   /** flows/session-admin.ts */
   readonly sessions: Omit<AdminSessionsDeps, 'audit'>
+  /** flows/credential-admin.ts */
+  readonly credentials: AdminCredentialsDeps
   readonly audit: AuditSink
 }
 
@@ -42,6 +46,7 @@ export const createAdminServer = (deps: AdminServerDeps): FastifyInstance => {
     return deps.status()
   })
   registerAdminSessions(app, { ...deps.sessions, audit: deps.audit }, sendAdminProblem)
+  registerAdminCredentials(app, deps.credentials, sendAdminProblem)
   app.setNotFoundHandler((request, reply) => sendAdminProblem(request, reply, 'endpoint.unknown'))
   app.setErrorHandler((error, request, reply) => {
     const isTheirs = error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' && error.statusCode < 500

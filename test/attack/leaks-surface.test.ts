@@ -60,7 +60,7 @@ describe('secrets come from files and references, and change without a restart',
     writeFileSync(path, 'second-secret\n')
     await source.reload()
     expect(await sent()).toBe('second-secret') // tried in the same request, because the first is rejected
-    const first = source.status().credentials.find(({ phase }) => phase === 'active')
+    const first = source.overview().credentials.find(({ state }) => state === 'active')
     expect(first && (await source.withdraw(first.id, false))).toBe('done')
     await source.reload()
     expect(await sent()).toBe('second-secret')

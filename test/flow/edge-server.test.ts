@@ -231,6 +231,12 @@ describe('the admin listener', () => {
         endMany: async () => ({ kind: 'unavailable', ended: 0 }),
         keys: async () => 'unavailable',
       },
+      credentials: {
+        status: () => ({ ready: true, credentials: [], faults: [] }),
+        verify: async () => 'unknown',
+        promote: async () => 'unknown',
+        withdraw: async () => 'unknown',
+      },
       audit: { record: (event) => void events.push(event) },
     })
   beforeEach(() => void events.splice(0))

@@ -35,15 +35,6 @@ export const ROTATION: RotationSettings = {
   activateAfterMs: undefined,
   wordMs: minutes(15),
 }
-export const HASTY: Partial<RotationSettings> = { acceptances: 1, spreadMs: millis(0), retryFirstMs: millis(100), retryMostMs: millis(500) }
-
-export interface TestSet {
-  readonly set: CredentialSet
-  readonly lines: readonly LogLine[]
-  readonly events: readonly AuditEvent[]
-  readonly gauges: ReadonlyMap<string, number>
-  readonly board: CredentialBoard
-}
 
 export const credentialSet = async (
   sources: readonly Source[],

@@ -96,7 +96,7 @@ describe('a JWK file', () => {
     await write(privateJwk(ed, { kid: 'k2' }))
     await test.set.reload()
     expect(kids(test)).toEqual(['k1', 'k2'])
-    expect(test.set.status().credentials.map(({ lostByRestart }) => lostByRestart)).toEqual([true, false])
+    expect(test.set.overview().credentials.map(({ lostByRestart }) => lostByRestart)).toEqual([true, false])
   })
 
   it('with another key under the same name is another credential', async () => {

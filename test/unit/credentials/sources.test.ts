@@ -32,7 +32,7 @@ const put = async (name: string, pair: SelfSigned): Promise<void> => {
 const nameOf = (credential: Credential | undefined): string =>
   credential && 'thumbprint' in credential ? credential.thumbprint : (credential?.kind ?? 'none')
 const tried = ({ set }: TestSet): readonly string[] => [set.current(), ...set.fallbacks()].filter((one) => one !== undefined).map(nameOf)
-const faults = ({ set }: TestSet): readonly string[] => set.status().faults.map(({ fault }) => fault)
+const faults = ({ set }: TestSet): readonly string[] => set.overview().faults.map(({ fault }) => fault)
 const at = () => manualClock(now)
 
 describe('a pair', () => {
@@ -121,7 +121,7 @@ describe('a folder of certificates', () => {
     await rename(join(dir, '..data_tmp'), join(dir, '..data'))
     await test.set.reload()
     expect(tried(test)).toEqual([old.thumbprint, next.thumbprint])
-    expect(test.set.status().credentials.map(({ lostByRestart }) => lostByRestart)).toEqual([true, false])
+    expect(test.set.overview().credentials.map(({ lostByRestart }) => lostByRestart)).toEqual([true, false])
   })
   it('says of each file what is wrong with it and what to do, once, and quotes none', async () => {
     await writeFile(join(dir, 'a.crt'), 'canary')
@@ -131,7 +131,7 @@ describe('a folder of certificates', () => {
     for (let n = 0; n < 3; n += 1) await test.set.reload()
     expect(faults(test)).toEqual(['certificate-unreadable', 'pkcs12', 'key-unreadable'])
     expect(test.lines.map(({ facts }) => facts.file)).toEqual(['a.crt', 'b.p12', 'c.crt'])
-    expect(test.set.status().faults.find(({ fault }) => fault === 'pkcs12')?.message).toContain(
+    expect(test.set.overview().faults.find(({ fault }) => fault === 'pkcs12')?.message).toContain(
       'openssl pkcs12 -in FILE -clcerts -nokeys -out tls.crt',
     )
     expect(JSON.stringify(test.lines)).not.toContain('canary')
@@ -171,11 +171,11 @@ describe('single files', () => {
     })
     await put('tls', old)
     const test = await credentialSet([source], { clock: at() })
-    expect(test.set.status().credentials[0]).toMatchObject({ isUnstaged: true, lostByRestart: false })
+    expect(test.set.overview().credentials[0]).toMatchObject({ isUnstaged: true, lostByRestart: false })
     await put('tls', next)
     await test.set.reload()
     expect(tried(test)).toEqual([old.thumbprint, next.thumbprint])
-    expect(test.set.status().credentials[0]).toMatchObject({ lostByRestart: true })
+    expect(test.set.overview().credentials[0]).toMatchObject({ lostByRestart: true })
   })
   it('a secret: its successor stands by; neither is named by anything that could be guessed from', async () => {
     const file = join(dir, 'secret')
@@ -188,7 +188,7 @@ describe('single files', () => {
     await writeFile(file, '')
     await test.set.reload()
     expect([faults(test), tried(test).length]).toEqual([['file-unreadable'], 2])
-    expect(JSON.stringify([test.lines, test.set.status(), [...test.gauges]])).not.toContain('hunter')
+    expect(JSON.stringify([test.lines, test.set.overview(), [...test.gauges]])).not.toContain('hunter')
   })
 })
 
@@ -242,10 +242,10 @@ describe('a federated assertion', () => {
     const test = await begin(ending(DAY))
     await writeFile(test.file, ending(2 * DAY))
     await test.set.reload()
-    expect(test.set.status().credentials.length).toBe(1)
+    expect(test.set.overview().credentials.length).toBe(1)
     await writeFile(test.file, ending(2 * DAY, { sub: 'another' }))
     await test.set.reload()
-    expect(test.set.status().credentials.length).toBe(2)
+    expect(test.set.overview().credentials.length).toBe(2)
   })
 })
 
