@@ -48,5 +48,5 @@ const once = async (tools: Tools, { session: seen, ask, need, key }: Wanted): Pr
   const known = { issuer, subject: session.card.subject, scopes: session.grant.scopes }
   const answer = await callInTurn(tools, key, ask, () => tools.provider.refresh(refreshToken, ask, known))
   if (answer.kind === 'blocked') return answer.outcome
-  return settle(tools, { session, ask, key, lease: undefined, recovery: false }, answer)
+  return settle(tools, { session, ask, key, lease: undefined, recovers: undefined }, answer)
 }

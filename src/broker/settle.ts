@@ -1,4 +1,4 @@
-import type { Grant, Lease, Session } from '../domain/session.ts'
+import type { Grant, Lease, Session, SpendingMark } from '../domain/session.ts'
 import type { Saved } from '../domain/session-store.ts'
 import type { AccessToken, Ask, Refusal, TokenAnswer } from '../domain/token.ts'
 import { assertNever } from '../kernel/assert.ts'
@@ -14,9 +14,9 @@ export interface Spending {
   readonly ask: Ask
   /** Of the hold-off: session and ask. */
   readonly key: string
-  /** Present for profiles that rotate: there is a mark, and `recovery` says that it was taken over. */
+  /** Present for profiles that rotate: there is a mark, and `recovers` is the one it took the place of. */
   readonly lease: Lease | undefined
-  readonly recovery: boolean
+  readonly recovers: SpendingMark | undefined
 }
 
 /** Makes the session's record agree with what the provider answered, before anybody uses the answer. */
@@ -130,12 +130,12 @@ const refusedBy = async (tools: Tools, spending: Spending, answer: Extract<Token
   const { reason, providerCode } = answer
   if (reason === 'grant-rejected') {
     // After a takeover it was the lost rotation that killed the token, and the user did nothing wrong: a reason of its own.
-    const why = spending.recovery ? 'refresh-lost' : 'refresh-refused'
-    recordFailure(tools, spending, spending.recovery ? 'session.refresh-lost' : 'session.ended', { providerCode })
+    const why = spending.recovers ? 'refresh-lost' : 'refresh-refused'
+    recordFailure(tools, spending, spending.recovers ? 'session.refresh-lost' : 'session.ended', { providerCode })
     return endUnrenewed(tools, session, why)
   }
   const outcome = noteRefused(tools, spending, reason, providerCode)
-  if (lease) await tools.store.clearMark(lease, session)
+  if (lease) await tools.store.clearMark(lease, session, spending.recovers)
   return outcome
 }
 
@@ -153,7 +153,7 @@ const failed = async (tools: Tools, spending: Spending, answer: Extract<TokenAns
   const { session, lease } = spending
   const outcome = noteFailed(tools, spending, answer)
   // Unknown: the token may be spent. The mark stays and tells whoever sends next, here or in another replica.
-  if (lease && answer.sent !== 'unknown') await tools.store.clearMark(lease, session)
+  if (lease && answer.sent !== 'unknown') await tools.store.clearMark(lease, session, spending.recovers)
   return outcome
 }
 

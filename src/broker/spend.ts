@@ -46,7 +46,7 @@ const spendInTurn = async (tools: Tools, { lease, watch }: Holding, session: Ses
   if (others === 'too-long') return unavailable('store.unavailable')
 
   // 2. The lease decides who may send. The mark tells whoever comes after a crash that this token may be spent.
-  let recovery = false
+  let recovers: SpendingMark | undefined
   const marked = await store.markSpending(lease, session, provider.requestTimeoutMs)
   switch (marked.kind) {
     case 'marked':
@@ -54,7 +54,7 @@ const spendInTurn = async (tools: Tools, { lease, watch }: Holding, session: Ses
     case 'found': {
       const found = await recover(tools, { lease, watch }, session, marked.mark, marked.now)
       if (found !== 'send') return found
-      recovery = true
+      recovers = marked.mark
       break
     }
     case 'superseded':
@@ -73,10 +73,10 @@ const spendInTurn = async (tools: Tools, { lease, watch }: Holding, session: Ses
   const known = { issuer, subject: session.card.subject, scopes: session.grant.scopes }
   const answer = await call(tools, key, ask, () => provider.refresh(refreshToken, ask, known))
   if (answer.kind === 'blocked') {
-    await store.clearMark(lease, session) // another ask became the probe between our look and our call
+    await store.clearMark(lease, session, recovers) // another ask became the probe between our look and our call
     return answer.outcome
   }
-  return settle(tools, { session, ask, key, lease, recovery }, answer)
+  return settle(tools, { session, ask, key, lease, recovers }, answer)
 }
 
 /**
@@ -100,13 +100,13 @@ const recover = async (
   // So does one with a grace: the attempt is made within it, or `config check` has warned, and when it gets lost as well, nobody knows whether it still is.
   if (provider.profile.rotation !== 'tolerant' && !(await provider.answers())) return unavailable('provider.unavailable')
 
-  const taken = await store.takeOverMark(lease, session, mark, provider.requestTimeoutMs)
+  const forgives = provider.profile.rotation === 'tolerant'
+  const taken = await store.takeOverMark(lease, session, mark, provider.requestTimeoutMs, forgives)
   switch (taken) {
     case 'taken':
       log.warn({ sessionRef: session.ref, provider: provider.name }, 'a refresh got lost, trying its refresh token once more')
       return 'send'
     case 'recovered-before':
-      if (provider.profile.rotation === 'tolerant') return 'send'
       if (session.grant.refreshToken) revokeBehind(tools, session, session.grant.refreshToken) // its unknown successor is of the same family
       return endUnrenewed(tools, session, 'refresh-lost')
     case 'superseded':

@@ -99,14 +99,21 @@ export interface SessionStore {
   releaseLease(lease: Lease): Promise<void>
   /** Right before sending: checks lease and rt_gen and writes the mark, in one step. */
   markSpending(lease: Lease, session: Session, timeoutMs: Millis): Promise<Marked>
-  /** The request was certainly not sent or not spent: takes our own mark back. */
-  clearMark(lease: Lease, session: Session): Promise<void>
-  /** After waiting for the sender's save in vain: replaces exactly the found mark by ours, under the lease; `recovery` counts it, so that only one is ever made. */
+  /**
+   * The request was certainly not sent or not spent: takes our own mark back.
+   * @param replaced the mark that ours took the place of: of that sender's request nobody knows more than before, so it is put back, and no recovery was made
+   */
+  clearMark(lease: Lease, session: Session, replaced?: SpendingMark): Promise<void>
+  /**
+   * After waiting for the sender's save in vain: replaces exactly the found mark by ours, under the lease; counted, so that only one recovery is ever made.
+   * @param forgives by a provider that does not mind: as many as it takes
+   */
   takeOverMark(
     lease: Lease,
     session: Session,
     found: SpendingMark,
     timeoutMs: Millis,
+    forgives?: boolean,
   ): Promise<'taken' | 'recovered-before' | 'superseded' | 'lease-lost' | 'absent' | 'unavailable'>
 
   /** Every write, wherever it was made, this replica included. */

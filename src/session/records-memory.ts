@@ -153,15 +153,17 @@ export const createMemoryRecords = ({ clock, announce }: MemoryRecordsDeps): Ses
       row.spending = newMark(request)
       return { kind: 'marked' }
     },
-    clearMark: async (ref, fence, rtGen) => {
+    clearMark: async (ref, fence, rtGen, replaced) => {
       const row = rows.get(ref)
-      if (row?.spending?.fence === fence && row.stored.rtGen === rtGen) row.spending = undefined
+      if (row?.spending?.fence !== fence || row.stored.rtGen !== rtGen) return
+      row.spending = replaced && { ...replaced, fence: '-' }
+      if (replaced && row.recovered === rtGen) row.recovered = undefined
     },
-    takeMark: async (request, found) => {
+    takeMark: async (request, found, forgives = false) => {
       const row = underLease(request)
       if (typeof row === 'string') return row
       if (!row.spending || !isSameMark(row.spending, found)) return 'superseded'
-      if (row.recovered === request.rtGen) return 'recovered-before'
+      if (!forgives && row.recovered === request.rtGen) return 'recovered-before'
       row.recovered = request.rtGen
       row.spending = newMark(request)
       return 'taken'

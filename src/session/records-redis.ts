@@ -111,12 +111,15 @@ export const createRedisRecords = ({ connection, keys, scripts = SCRIPTS }: Redi
       if (kind === 'found') return { kind, mark: markOf(text(found), rtGen), now: instant(Number(now)) }
       return kind === 'marked' || kind === 'superseded' || kind === 'lease-lost' || kind === 'absent' ? { kind } : { kind: 'unavailable' }
     },
-    clearMark: async (ref, fence, rtGen) => {
-      await run(scripts.clearMark, [keys.record(ref)], [fence, rtGen])
+    clearMark: async (ref, fence, rtGen, replaced) => {
+      await run(scripts.clearMark, [keys.record(ref)], [fence, rtGen, replaced ? withoutFence(replaced) : ''])
     },
-    takeMark: async ({ ref, fence, rtGen, replica, timeoutMs }, found) => {
-      const before = `${found.sentAt} ${found.timeoutMs} ${found.replica}`
-      const [kind] = await run(scripts.takeMark, [...recordOf(ref), keys.lease(ref)], [fence, rtGen, replica, timeoutMs, before])
+    takeMark: async ({ ref, fence, rtGen, replica, timeoutMs }, found, forgives = false) => {
+      const [kind] = await run(
+        scripts.takeMark,
+        [...recordOf(ref), keys.lease(ref)],
+        [fence, rtGen, replica, timeoutMs, withoutFence(found), forgives ? 1 : 0],
+      )
       const known = kind === 'taken' || kind === 'recovered-before' || kind === 'superseded' || kind === 'lease-lost' || kind === 'absent'
       return known ? kind : 'unavailable'
     },
@@ -190,6 +193,8 @@ const indexesOf = (stored: string): readonly IndexName[] =>
     const [kind, name] = part.split(':')
     return (kind === 'provider-session' || kind === 'subject') && name ? [{ kind, name }] : []
   })
+
+const withoutFence = ({ sentAt, timeoutMs, replica }: SpendingMark): string => `${sentAt} ${timeoutMs} ${replica}`
 
 const markOf = (stored: string, rtGen: number): SpendingMark => {
   const [, sentAt, timeoutMs, replica] = /^\S+ (\d+) (\d+) (.*)$/s.exec(stored) ?? []

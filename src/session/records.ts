@@ -114,9 +114,10 @@ export interface SessionRecords {
   renew(ref: SessionRef, fence: string, length: Millis): Promise<'renewed' | 'lost' | 'unavailable'>
   release(ref: SessionRef, fence: string): Promise<void>
   mark(request: MarkRequest): Promise<RecordMarked>
-  /** Clears the mark that was written under this fence, no other. */
-  clearMark(ref: SessionRef, fence: string, rtGen: number): Promise<void>
-  takeMark(request: MarkRequest, found: SpendingMark): Promise<RecordTaken>
+  /** Clears the mark that was written under this fence, no other. @param replaced is put back in its place */
+  clearMark(ref: SessionRef, fence: string, rtGen: number, replaced?: SpendingMark): Promise<void>
+  /** @param forgives never `recovered-before` */
+  takeMark(request: MarkRequest, found: SpendingMark, forgives?: boolean): Promise<RecordTaken>
 
   addToIndex(index: IndexName, ref: SessionRef, endsAt: Instant): Promise<'stored' | 'unavailable'>
   dropFromIndex(index: IndexName, ref: SessionRef): Promise<void>

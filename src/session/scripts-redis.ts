@@ -155,24 +155,31 @@ redis.call('HSET', KEYS[1], 'spending', ARGV[1] .. ' ' .. string.format('%.0f', 
 return {'marked'}`,
 )
 
-/** record; fence, rt_gen. Whoever took the mark over has written another fence into it. */
+/**
+ * record; fence, rt_gen, the mark that was taken over (without its fence) or ''. Whoever took the mark over has written another fence into it. One that is put
+ * back has the fence of nobody.
+ */
 const clearMark = script(
   'clear-mark',
   `local found = redis.call('HGET', KEYS[1], 'spending')
 if found and redis.call('HGET', KEYS[1], 'rt_gen') == ARGV[2] and string.sub(found, 1, #ARGV[1] + 1) == ARGV[1] .. ' ' then
-  redis.call('HDEL', KEYS[1], 'spending')
+  if ARGV[3] == '' then redis.call('HDEL', KEYS[1], 'spending')
+  else
+    redis.call('HSET', KEYS[1], 'spending', '- ' .. ARGV[3])
+    if redis.call('HGET', KEYS[1], 'recovered') == ARGV[2] then redis.call('HDEL', KEYS[1], 'recovered') end
+  end
 end
 return 1`,
 )
 
 /**
- * record, tombstone, lease; fence, rt_gen, replica, timeout, the found mark without its fence.
+ * record, tombstone, lease; fence, rt_gen, replica, timeout, the found mark without its fence, 1 where the provider forgives.
  * \`recovered\` names the last rt_gen for which a second send was allowed: one per token, whatever becomes of it.
  */
 const takeMark = script(
   'take-mark',
   `${UNDER_LEASE}if not found or string.sub(found, (string.find(found, ' ', 1, true)) + 1) ~= ARGV[5] then return {'superseded'} end
-if redis.call('HGET', KEYS[1], 'recovered') == ARGV[2] then return {'recovered-before'} end
+if ARGV[6] == '0' and redis.call('HGET', KEYS[1], 'recovered') == ARGV[2] then return {'recovered-before'} end
 redis.call('HSET', KEYS[1], 'recovered', ARGV[2],
   'spending', ARGV[1] .. ' ' .. string.format('%.0f', now) .. ' ' .. ARGV[4] .. ' ' .. ARGV[3])
 return {'taken'}`,

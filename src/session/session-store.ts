@@ -224,9 +224,9 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
     renewLease: (lease, length) => records.renew(lease.ref, lease.fence, length),
     releaseLease: (lease) => records.release(lease.ref, lease.fence),
     markSpending: ({ ref, fence }, { rtGen }, timeoutMs) => records.mark({ ref, fence, rtGen, replica: deps.replica, timeoutMs }),
-    clearMark: ({ ref, fence }, { rtGen }) => records.clearMark(ref, fence, rtGen),
-    takeOverMark: ({ ref, fence }, { rtGen }, found, timeoutMs) =>
-      records.takeMark({ ref, fence, rtGen, replica: deps.replica, timeoutMs }, found),
+    clearMark: ({ ref, fence }, { rtGen }, replaced) => records.clearMark(ref, fence, rtGen, replaced),
+    takeOverMark: ({ ref, fence }, { rtGen }, found, timeoutMs, forgives) =>
+      records.takeMark({ ref, fence, rtGen, replica: deps.replica, timeoutMs }, found, forgives),
 
     onChange: (listener) => {
       listeners.add(listener)

@@ -494,6 +494,22 @@ export const sessionStoreContract = (name: string, open: () => Promise<World>): 
         expect(await store.markSpending(lease, first, millis(1))).toEqual({ kind: 'superseded' })
         expect(await store.markSpending(lease, second.session, millis(1))).toEqual({ kind: 'marked' })
       })
+      it('puts back the mark it took the place of when nothing was sent, and then no recovery was made', async () => {
+        const { store } = await world.replica()
+        const session = await created(store, {}, now())
+        const lease = await leased(store, session.ref)
+        await store.markSpending(lease, session, millis(5))
+        const found = await store.markSpending(lease, session, millis(6))
+        if (found.kind !== 'found') throw new Error(found.kind)
+        expect(await store.takeOverMark(lease, session, found.mark, millis(7))).toBe('taken')
+        await store.clearMark(lease, session, found.mark)
+        const again = await store.markSpending(lease, session, millis(8))
+        if (again.kind !== 'found') throw new Error(again.kind)
+        expect(again.mark).toEqual(found.mark)
+        await store.clearMark(lease, session)
+        expect((await store.markSpending(lease, session, millis(8))).kind).toBe('found') // of nobody's fence
+        expect(await store.takeOverMark(lease, session, again.mark, millis(9))).toBe('taken')
+      })
       it('takes over exactly the mark it found, once per refresh token, also after a clear', async () => {
         const { store } = await world.replica()
         const session = await created(store, {}, now())
@@ -513,6 +529,9 @@ export const sessionStoreContract = (name: string, open: () => Promise<World>): 
         const again = await store.markSpending(lease, session, millis(9))
         if (again.kind !== 'found') throw new Error(again.kind)
         expect(await store.takeOverMark(lease, session, again.mark, millis(9))).toBe('recovered-before')
+        // By a provider that forgives, and then the mark is of the one who sends now.
+        expect(await store.takeOverMark(lease, session, again.mark, millis(10), true)).toBe('taken')
+        expect(await store.markSpending(lease, session, millis(5))).toMatchObject({ kind: 'found', mark: { timeoutMs: 10 } })
         const saved = await store.save(session, { grant: rotated(2), tokens: [] })
         if (saved.kind !== 'saved') throw new Error(saved.kind)
         await store.markSpending(lease, saved.session, millis(1))

@@ -188,17 +188,19 @@ export const createSharedStore = (clock: Clock): SharedStore => {
           row.spending = { rtGen: session.rtGen, replica: name, sentAt: clock.now(), timeoutMs, fence: lease.fence }
           return { kind: 'marked' as const }
         }),
-      clearMark: (lease, session) =>
+      clearMark: (lease, session, replaced) =>
         command('clearMark', undefined, () => {
           const row = rows.get(session.ref)
-          if (row?.spending?.fence === lease.fence && row.session.rtGen === session.rtGen) row.spending = undefined
+          if (row?.spending?.fence !== lease.fence || row.session.rtGen !== session.rtGen) return
+          row.spending = replaced && { ...replaced, fence: '-' }
+          if (replaced && row.recovered === session.rtGen) row.recovered = undefined
         }),
-      takeOverMark: (lease, session, found, timeoutMs) =>
+      takeOverMark: (lease, session, found, timeoutMs, forgives = false) =>
         command('takeOverMark', 'unavailable' as const, () => {
           const row = underLease(lease, session)
           if (typeof row === 'string') return row
           if (row.spending !== found) return 'superseded' as const
-          if (row.recovered === session.rtGen) return 'recovered-before' as const
+          if (!forgives && row.recovered === session.rtGen) return 'recovered-before' as const
           row.recovered = session.rtGen
           row.spending = { rtGen: session.rtGen, replica: name, sentAt: clock.now(), timeoutMs, fence: lease.fence }
           return 'taken' as const

@@ -361,6 +361,17 @@ describe('a mark that is found', () => {
     expect(fleet.provider.sends).toHaveLength(1)
   })
 
+  // The recovery was throttled, its mark cleared; the next send was taken for a first one, and the session ended as if the user had been thrown out.
+  it('a recovery that the provider did not look at is still to be made, and what it comes to is told by its own reason', async () => {
+    const fleet = createFleet({ rotation: 'strict' })
+    const session = await crashAfterSending(fleet, 'refresh:after')
+    const two = fleet.replica('two')
+    fleet.provider.answerNext({ kind: 'unavailable', sent: 'answered', retryAfter: seconds(2), cause: 'throttled' })
+    expect(await finish(fleet, ask(fleet, two, session))).toBe('provider.unavailable')
+    await fleet.clock.advance(seconds(10))
+    expect(await finish(fleet, ask(fleet, two, session))).toBe('session.refresh-lost')
+  })
+
   it('tolerant: spends again, as often as it takes', async () => {
     const fleet = createFleet({ rotation: 'tolerant' })
     const session = await crashAfterSending(fleet, 'refresh:after')
