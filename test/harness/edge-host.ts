@@ -184,7 +184,7 @@ export interface EdgeHostOptions {
   readonly contextClaims?: readonly string[]
   readonly contextKeyring?: VisibleKeyring
   /** What the broker does instead of handing out one token to everybody. */
-  readonly broker?: (store: SessionStore) => Partial<Broker>
+  readonly broker?: (store: SessionStore, clock: Clock) => Partial<Broker>
 }
 
 /** The public listener on loopback over the real rooms: memory store, seals, attempts, policy, forwarder. Only provider and broker are stand-ins. */
@@ -325,7 +325,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     isConfirmed: () => true,
     confirm: async () => ({ kind: 'confirmed' }),
     refreshNow: async ({ session }) => ({ kind: 'refreshed', session }),
-    ...options.broker?.(store),
+    ...options.broker?.(store, clock),
   }
 
   const jar = sessionCookieJar(publicUrl)
