@@ -6,7 +6,7 @@ import type { RotationSettings } from '../../src/credentials/rotation.ts'
 import { createWords } from '../../src/credentials/words.ts'
 import type { AuditEvent } from '../../src/domain/audit-event.ts'
 import type { CredentialBoard } from '../../src/domain/credential.ts'
-import { millis, minutes, seconds } from '../../src/kernel/time.ts'
+import { minutes, seconds } from '../../src/kernel/time.ts'
 import type { Clock } from '../../src/kernel/time.ts'
 import { createMemoryCredentialBoard } from '../../src/session/credential-board.ts'
 import { manualClock } from './clock.ts'
@@ -34,6 +34,14 @@ export const ROTATION: RotationSettings = {
   demoteWindowMs: minutes(5),
   activateAfterMs: undefined,
   wordMs: minutes(15),
+}
+
+export interface TestSet {
+  readonly set: CredentialSet
+  readonly lines: readonly LogLine[]
+  readonly events: readonly AuditEvent[]
+  readonly gauges: ReadonlyMap<string, number>
+  readonly board: CredentialBoard
 }
 
 export const credentialSet = async (
