@@ -1,6 +1,6 @@
 import { makeAsk } from '../broker/token-key.ts'
 import type { RouteSettings } from '../config/settings.ts'
-import type { Route, RouteToken } from '../domain/route.ts'
+import type { Allow, Route, RouteToken } from '../domain/route.ts'
 import type { Ask } from '../domain/token.ts'
 
 /** Settings name audience and scopes; the compiled route carries the ask with the key that names its token. */
@@ -52,4 +52,23 @@ export const keyFilesOf = (
     ...new Set(asks.flatMap((ask) => (ask.grant === grant && ask.keyFile !== undefined ? [ask.keyFile] : []))),
   ]
   return { apiKeys: files('static'), serviceAccounts: files('service_account') }
+}
+
+/** Every group that some rule names; nothing else is worth asking a directory for. */
+export const groupsOfRules = (routes: readonly Route[]): readonly string[] => [
+  ...new Set(routes.flatMap(({ allow }) => (allow ? groupsIn(allow) : []))),
+]
+
+const groupsIn = (allow: Allow): readonly string[] => {
+  switch (allow.kind) {
+    case 'group':
+      return allow.anyOf
+    case 'claim':
+      return allow.name === 'groups' ? allow.anyOf.filter((value) => typeof value === 'string') : []
+    case 'any-of':
+    case 'all-of':
+      return allow.rules.flatMap(groupsIn)
+    default:
+      return []
+  }
 }

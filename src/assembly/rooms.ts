@@ -16,7 +16,7 @@ import { createProvider } from '../provider/provider.ts'
 import { createMemoryStores, type StoreDeps } from '../session/store-memory.ts'
 import { createRedisStores } from '../session/store-redis.ts'
 import { openKeyFiles } from '../credentials/key-files.ts'
-import { compileRoutes, keyFilesOf, userAsks } from './compile-routes.ts'
+import { compileRoutes, groupsOfRules, keyFilesOf, userAsks } from './compile-routes.ts'
 import { probeOf, wireCredentials } from './credentials.ts'
 import type { Telemetry } from './telemetry.ts'
 import { openUserContext } from './user-context.ts'
@@ -109,6 +109,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     profile,
     tenants: configured.tenants,
     homeTenant: configured.homeTenant,
+    groups: configured.groups.resolve ? { wanted: groupsOfRules(routes) } : undefined,
     clientId: configured.clientId,
     clientAuth: credential,
     redirectUri: endpointUrl(settings, 'callback'),

@@ -130,8 +130,9 @@ export interface ClaimFacts {
 export interface DirectoryFacts {
   /** Member of the discovery document that names the host. */
   readonly hostMember: string
+  /** With its query; answers `value`, a list of objects with an `id`, and `@odata.nextLink` where there is more. */
   readonly path: string
-  /** After the host's origin; asked for by refresh. */
+  /** Of a token for it, which is asked for by refresh. */
   readonly scope: string
 }
 

@@ -3,7 +3,7 @@ import type { Log } from '../kernel/ports.ts'
 import { SingleFlight } from '../kernel/single-flight.ts'
 import { after, between, instant, millis, minutes, seconds } from '../kernel/time.ts'
 import type { Clock, Instant, Millis } from '../kernel/time.ts'
-import type { IssuerFacts, ProviderProfile } from '../domain/profile.ts'
+import type { ProviderProfile } from '../domain/profile.ts'
 import type { Claims } from '../domain/token.ts'
 import { endpointUrl } from './endpoint-url.ts'
 import type { BoundedFetch } from './fetch.ts'
@@ -28,6 +28,8 @@ export interface Metadata {
   /** `require_pushed_authorization_requests`: the provider takes no other. */
   readonly requiresPar: boolean
   readonly idTokenAlgorithms: readonly string[]
+  /** Where memberships can be asked for, at providers that have such a place. */
+  readonly directory?: URL
   /** RFC 9207 §3: then a callback without `iss` is refused. */
   readonly announcesIss: boolean
 }
@@ -49,7 +51,7 @@ export interface DiscoveryDeps {
   readonly name: string
   /** With a tenant, or a word for several, in its place where the profile's issuers have one. */
   readonly issuer: string
-  readonly profile: Pick<ProviderProfile, 'issuer'>
+  readonly profile: Pick<ProviderProfile, 'issuer' | 'claims'>
   readonly insecureAllowHttp: boolean
   readonly timeoutMs: Millis
   readonly fetch: BoundedFetch
@@ -128,13 +130,13 @@ const readMetadata = async (deps: DiscoveryDeps): Promise<Read> => {
   if (answer.status !== 200) return failed(`http-${answer.status}`)
   const document = isJsonType(answer.contentType) ? parseObject(answer.body) : undefined
   if (!document) return failed('metadata-malformed')
-  return parseMetadata(document, deps.issuer, issuer.protocol === 'http:', deps.profile.issuer)
+  return parseMetadata(document, deps.issuer, issuer.protocol === 'http:', deps.profile)
 }
 
 /** Everything that is used later is checked here, once. */
-export const parseMetadata = (document: Claims, issuer: string, allowLoopbackHttp: boolean, facts: IssuerFacts): Read => {
+export const parseMetadata = (document: Claims, issuer: string, allowLoopbackHttp: boolean, profile: DiscoveryDeps['profile']): Read => {
   const announced = stringOf(document, 'issuer')
-  if (!isIssuerOf(issuer, announced, facts)) return failed('issuer-mismatch')
+  if (!isIssuerOf(issuer, announced, profile.issuer)) return failed('issuer-mismatch')
   const endpoint = (name: string): URL | undefined => endpointUrl(document[name], allowLoopbackHttp)
   const aliases = document['mtls_endpoint_aliases']
   const alias = (name: string): URL | undefined =>
@@ -162,10 +164,19 @@ export const parseMetadata = (document: Claims, issuer: string, allowLoopbackHtt
         parEndpoint: alias('pushed_authorization_request_endpoint'),
       },
       requiresPar: document['require_pushed_authorization_requests'] === true,
+      ...directoryOf(document, profile, allowLoopbackHttp),
       idTokenAlgorithms: algorithms(document['id_token_signing_alg_values_supported']),
       announcesIss: document['authorization_response_iss_parameter_supported'] === true,
     },
   }
+}
+
+/** By a host alone: https, but for an emulator beside a provider of this machine. */
+const directoryOf = (document: Claims, { claims }: DiscoveryDeps['profile'], allowLoopbackHttp: boolean): Pick<Metadata, 'directory'> => {
+  const host = claims.directory && stringOf(document, claims.directory.hostMember)
+  if (host === undefined || !/^[A-Za-z0-9.:-]{1,253}$/.test(host)) return {}
+  const url = (allowLoopbackHttp ? endpointUrl(`http://${host}/`, true) : undefined) ?? endpointUrl(`https://${host}/`, false)
+  return url ? { directory: url } : {}
 }
 
 const strings = (value: unknown): readonly string[] =>

@@ -21,6 +21,7 @@ import { exchange, onBehalfOf, serviceAccount } from './derived-grants.ts'
 import { createDiscovery } from './discovery.ts'
 import { endpointUrl } from './endpoint-url.ts'
 import { createFetch } from './fetch.ts'
+import { createGroups } from './groups.ts'
 import { createKeys } from './keys.ts'
 import { readLogoutToken } from './logout-token.ts'
 import { authorize } from './par.ts'
@@ -51,6 +52,8 @@ export interface ProviderDeps {
   readonly userAsks: readonly Ask[]
   /** undefined: `auto`. */
   readonly par?: ParMode | undefined
+  /** Asks the provider's directory for memberships that do not fit into an ID token, of these groups; undefined: does not ask. */
+  readonly groups?: { readonly wanted: readonly string[] } | undefined
   /** Of one request to the provider, everything included. */
   readonly timeoutMs: Millis
   /** Accepts an issuer on loopback over http; never any other. */
@@ -93,7 +96,7 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
     onFallback: () => deps.metrics.count('sallyport_credentials_fallbacks_total', { provider: name }),
   }
 
-  const room: Room = {
+  const base: Room = {
     name,
     clock,
     log,
@@ -117,16 +120,23 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
       const labels = { provider: name, request: grant, outcome }
       deps.metrics.count('sallyport_provider_requests_total', labels)
       deps.metrics.observe('sallyport_provider_request_seconds', ms / 1000, labels)
-      report(room, grant, call, outcome, ms)
+      report(base, grant, call, outcome, ms)
       return call
     },
-    revoke: (token) => revoke(room, token),
+    revoke: (token) => revoke(base, token),
+  }
+  const { directory } = profile.claims
+  const room: Room = {
+    ...base,
+    ...(deps.groups &&
+      directory && { groups: createGroups({ fetch, directory, wanted: deps.groups.wanted, timeoutMs: keysTimeoutMs }, base) }),
   }
 
   return {
     name,
     profile,
-    requestTimeoutMs: millis(deps.timeoutMs + keysTimeoutMs),
+    // A token for the directory, and its answer, have twice the time of keys.
+    requestTimeoutMs: millis(deps.timeoutMs + keysTimeoutMs * (room.groups ? 3 : 1)),
     authorizationUrl: async (request) => {
       const found = await room.discovery.get()
       if (found.kind === 'unavailable') return found

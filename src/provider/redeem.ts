@@ -152,7 +152,7 @@ const judge = async (
     isWhole && refreshToken !== undefined && canNarrow(ask, room) && opensOthers(tokens.token, ask, room.client.scopes.userAsks)
   const scopes = grantedScopes(tokens.scopes, [...room.client.scopes.loginScopes, ...(ask?.scopes ?? [])], room.client.scopes.loginScopes)
   return signedIn(room, {
-    claims,
+    claims: room.groups ? await room.groups.resolve(metadata, claims, refreshToken, true) : claims,
     query,
     tokens,
     refreshToken,

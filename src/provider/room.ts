@@ -5,6 +5,7 @@ import type { Clock, Millis } from '../kernel/time.ts'
 import type { ClientFacts } from './authorize.ts'
 import type { Call } from './call.ts'
 import type { Discovery, Metadata } from './discovery.ts'
+import type { Groups } from './groups.ts'
 import type { Keys } from './keys.ts'
 
 /** `grant` of the metrics: a closed set. */
@@ -24,6 +25,8 @@ export interface Room {
   readonly client: ClientFacts
   readonly discovery: Discovery
   readonly keys: Keys
+  /** undefined: an overage stays one. */
+  readonly groups?: Groups
   readonly clock: Clock
   readonly log: Log
   /** Of one request. */

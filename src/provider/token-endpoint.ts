@@ -47,7 +47,7 @@ export const refresh = async (room: Room, refreshToken: Secret<'refresh-token'>,
   })
   if (response.parsed.kind === 'bad') return violation('audience', response.parsed.check)
   const { tokens } = response.parsed
-  const identity = await judgeIdToken(room, ready.metadata, tokens, known)
+  const identity = await judgeIdToken(room, ready.metadata, tokens, known, rotated ?? refreshToken)
   if (identity.kind === 'violation') return violation(identity.concerns, identity.check)
   const unusable = checkAccessToken(tokens.token, ask, { principal: 'user', ...room.client })
   if (unusable) return violation('audience', unusable)
@@ -139,7 +139,13 @@ type Identity =
  * A refresh may bring a new ID token (OpenID Connect Core 1.0 §12.2). One that contradicts the session condemns the answer, verified or not. One whose
  * key cannot be had is put aside, as if none had come: the provider could have sent none, and the rotated refresh token is worth more than news of claims.
  */
-const judgeIdToken = async (room: Room, metadata: Metadata, tokens: TokenSet, known: KnownIdentity): Promise<Identity> => {
+const judgeIdToken = async (
+  room: Room,
+  metadata: Metadata,
+  tokens: TokenSet,
+  known: KnownIdentity,
+  refreshToken: Secret<'refresh-token'>,
+): Promise<Identity> => {
   if (!tokens.idToken) return { kind: 'kept', claims: undefined }
   const text = tokens.idToken.reveal()
   const decoded = decodeJwt(text)
@@ -156,7 +162,7 @@ const judgeIdToken = async (room: Room, metadata: Metadata, tokens: TokenSet, kn
   const verified = await room.keys.verify(text, { jwksUri: metadata.jwksUri, algorithms: metadata.idTokenAlgorithms, purpose: 'id-token' })
   switch (verified.kind) {
     case 'verified':
-      return { kind: 'kept', claims: lastingClaims(verified.payload) }
+      return { kind: 'kept', claims: await withGroups(room, metadata, verified.payload, refreshToken) }
     case 'invalid':
       return { kind: 'violation', concerns: 'session', check: verified.check }
     case 'no-key':
@@ -164,3 +170,6 @@ const judgeIdToken = async (room: Room, metadata: Metadata, tokens: TokenSet, kn
       return { kind: 'kept', claims: undefined }
   }
 }
+
+const withGroups = async (room: Room, metadata: Metadata, claims: Claims, refreshToken: Secret<'refresh-token'>): Promise<Claims> =>
+  lastingClaims(room.groups ? await room.groups.resolve(metadata, claims, refreshToken, false) : claims)

@@ -43,7 +43,8 @@ export const entra: ProviderProfile = {
     directory: {
       hostMember: 'msgraph_host',
       path: '/v1.0/me/transitiveMemberOf/microsoft.graph.group?$select=id&$top=999',
-      scope: '/GroupMember.Read.All',
+      // Without an API in front it is Graph's, in whatever cloud.
+      scope: 'GroupMember.Read.All',
     },
   },
   // Asked by URI it answers with a GUID, or the other way round; `scp` stands only where a user delegated.

@@ -151,7 +151,7 @@ it('an optional endpoint that may not be spoken to is as good as none', () => {
     { ...document, revocation_endpoint: 'http://idp.example/r' },
     'https://idp.example',
     true,
-    profileOf('generic').issuer,
+    profileOf('generic'),
   )
   expect(read).toMatchObject({ kind: 'found', metadata: { revocationEndpoint: undefined } })
 })
@@ -164,7 +164,7 @@ it.each([
   ],
 ])('announced %j leaves %j to verify with', (announced, kept) => {
   const extra = announced ? { id_token_signing_alg_values_supported: announced } : {}
-  const read = parseMetadata({ ...document, ...extra }, 'https://idp.example', false, profileOf('generic').issuer)
+  const read = parseMetadata({ ...document, ...extra }, 'https://idp.example', false, profileOf('generic'))
   expect(read).toMatchObject({ metadata: { idTokenAlgorithms: kept } })
 })
 
