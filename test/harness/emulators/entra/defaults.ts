@@ -4,7 +4,7 @@ export const CONTOSO = guidOf('tenant contoso')
 export const FABRIKAM = guidOf('tenant fabrikam')
 export const DEFAULT_CLIENT_ID = guidOf('app gateway')
 export const ORDERS_ID = guidOf('app orders')
-export const REPORTS_ID = guidOf('app reports')
+
 
 /** Two tenants, two users (Grace is also a guest next door), one confidential client, four APIs: everything a flow test needs without saying so. */
 export const defaultDirectory = (client: Partial<AppOptions>, secret: string): DirectoryOptions => {
