@@ -15,8 +15,8 @@ export default defineConfig({
     hookTimeout: 60_000,
     projects: [
       group('unit'),
-      group('contract', { globalSetup: ['test/harness/redis-fleet.setup.ts'] }),
-      group('flow'),
+      group('contract', { globalSetup: ['test/harness/redis-fleet.setup.ts', 'test/harness/keycloak-emulator.setup.ts'] }),
+      group('flow', { globalSetup: ['test/harness/keycloak-emulator.setup.ts'] }),
       group('attack'),
       group('chaos'),
       group('browser', { globalSetup: ['test/harness/chromium.setup.ts'], testTimeout: 30_000 }),

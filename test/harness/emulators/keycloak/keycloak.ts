@@ -44,7 +44,7 @@ export const startKeycloak = async (options: KeycloakOptions = {}): Promise<Keyc
   let parts: Parts | undefined
   const server = await startEmulatorServer(
     ({ origin }) => {
-      const realm: Realm = {
+      const made = partsOf({
         settings,
         issuer: `${options.publicOrigin ?? origin}/realms/${settings.name}`,
         base: origin,
@@ -52,23 +52,9 @@ export const startKeycloak = async (options: KeycloakOptions = {}): Promise<Keyc
         users: new Map((options.users ?? USERS()).map((user) => [user.username, user])),
         scopes: new Map([...SCOPES, ...(options.scopes ?? [])].map((scope) => [scope.name, scope])),
         keys,
-        sessions: new Map(),
-        offlineSessions: new Map(),
-        codes: new Map(),
-      }
-      const authorize = authorizer(realm)
-      const made: Parts = { realm, authorize, logout: logouts(realm, authorize), authenticator: clientAuthenticator(realm) }
+      })
       parts = made
-      return {
-        keys,
-        endpointOf: (_method, url) => endpointOf(settings.name, url),
-        handle: (exchange) =>
-          handle(made, exchange).catch((error: unknown) => {
-            if (!(error instanceof Refusal)) throw error
-            exchange.note({ code: error.message })
-            return error.reply
-          }),
-      }
+      return { keys, endpointOf: (_method, url) => endpointOf(url), handle: (exchange) => serveRealm(made, exchange) }
     },
     // Another host name than the gateway's, so that the way there and back is cross-site, as it is in the field.
     { host: '127.0.0.1', ...options },
@@ -91,12 +77,26 @@ export const startKeycloak = async (options: KeycloakOptions = {}): Promise<Keyc
   }
 }
 
-interface Parts {
+/** One realm and what serves it. */
+export interface Parts {
   readonly realm: Realm
   readonly authorize: Authorize
   readonly logout: Logout
   readonly authenticator: ClientAuthenticator
 }
+
+export const partsOf = (what: Omit<Realm, 'sessions' | 'offlineSessions' | 'codes'>): Parts => {
+  const realm: Realm = { ...what, sessions: new Map(), offlineSessions: new Map(), codes: new Map() }
+  const authorize = authorizer(realm)
+  return { realm, authorize, logout: logouts(realm, authorize), authenticator: clientAuthenticator(realm) }
+}
+
+export const serveRealm = (parts: Parts, exchange: Exchange): Promise<Reply> =>
+  handle(parts, exchange).catch((error: unknown) => {
+    if (!(error instanceof Refusal)) throw error
+    exchange.note({ code: error.message })
+    return error.reply
+  })
 
 const PATHS: Readonly<Record<string, EndpointName>> = {
   '.well-known/openid-configuration': 'discovery',
@@ -113,12 +113,14 @@ const PATHS: Readonly<Record<string, EndpointName>> = {
   'protocol/openid-connect/ext/par/request': 'par',
   'protocol/openid-connect/auth/device': 'device',
 }
-const pathOf = (realm: string, url: URL): string | undefined =>
-  url.pathname.startsWith(`/realms/${realm}/`) ? url.pathname.slice(`/realms/${realm}/`.length) : undefined
-const endpointOf = (realm: string, url: URL): EndpointName => PATHS[pathOf(realm, url) ?? ''] ?? 'other'
+const REALM_PATH = /^\/realms\/([^/]+)\/(.+)$/
+export const realmOf = (url: URL): string | undefined => REALM_PATH.exec(url.pathname)?.[1]
+export const endpointOf = (url: URL): EndpointName => PATHS[REALM_PATH.exec(url.pathname)?.[2] ?? ''] ?? 'other'
+export const noSuchRealm = (): Reply => jsonReply({ error: 'Realm does not exist' }, 404)
 
 const handle = async ({ realm, authorize, logout, authenticator }: Parts, exchange: Exchange): Promise<Reply> => {
   const { endpoint, method, url, form } = exchange
+  if (realmOf(url) !== realm.settings.name) return noSuchRealm()
   switch (endpoint) {
     case 'discovery':
       return { status: 200, json: discoveryOf(realm) }
@@ -149,8 +151,6 @@ const handle = async ({ realm, authorize, logout, authenticator }: Parts, exchan
         'Client is not allowed to initiate OAuth 2.0 Device Authorization Grant. The flow is disabled for the client.',
       )
     default:
-      return url.pathname.startsWith('/realms/') && pathOf(realm.settings.name, url) === undefined
-        ? jsonReply({ error: 'Realm does not exist' }, 404)
-        : jsonReply({ error: 'HTTP 404 Not Found' }, 404)
+      return jsonReply({ error: 'HTTP 404 Not Found' }, 404)
   }
 }
