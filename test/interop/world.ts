@@ -16,24 +16,34 @@ export interface KeycloakWorld extends Gateways {
 
 export interface KeycloakWorldOptions extends GatewaySettings {
   readonly settings?: Representation
-  /** Of the gateway's client; `attributes` are added to what it has. */
-  readonly client?: { readonly authenticator?: 'client-jwt'; readonly attributes?: Readonly<Record<string, string>> }
-  /** Called when the realm is there and the gateway is not yet. */
-  readonly before?: (realm: Realm, gatewayUrl: string) => Promise<void>
+  /** Of the gateway's client; attributes are added to what it has. */
+  readonly client?: {
+    readonly authenticator?: 'client-jwt'
+    readonly attributes?: Readonly<Record<string, string>>
+    readonly attributesOf?: (gatewayUrl: string) => Readonly<Record<string, string>>
+  }
 }
 
 const CLIENT_ID = 'sallyport'
 
 /** The gateway as a process, a realm of its own at the real Keycloak, and two APIs that look into every token. */
 export const createKeycloakWorld = async (options: KeycloakWorldOptions = {}): Promise<KeycloakWorld> => {
+  const { client } = options
   const clientSecret = randomBytes(32).toString('base64url')
   const places = await freePlaces(1)
   const url = `http://localhost:${places[0]?.public ?? 0}`
   const realm = await createRealm({
-    clients: [gatewayClient({ clientId: CLIENT_ID, secret: clientSecret, url, ...options.client })],
+    clients: [
+      gatewayClient({
+        clientId: CLIENT_ID,
+        secret: clientSecret,
+        url,
+        ...(client?.authenticator && { authenticator: client.authenticator }),
+        attributes: { ...client?.attributes, ...client?.attributesOf?.(url) },
+      }),
+    ],
     ...(options.settings && { settings: options.settings }),
   })
-  await options.before?.(realm, url)
   const [orders, customers] = await Promise.all([startStrictApi(realm.issuer, 'orders'), startStrictApi(realm.issuer, 'customers')])
   const fleet = await startGateways({
     ...options,
