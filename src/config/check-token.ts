@@ -70,6 +70,14 @@ const checkGrant = (route: RouteInput, i: number, profile: ProviderProfile, repo
       onKey: true,
       reason: 'without an audience nothing says whether a token may pass',
     })
+  if (grants.user === 'service_account' && token.scopes.length === 0)
+    report({
+      code: 'config.route-token-for-nobody',
+      path: at,
+      onKey: true,
+      reason: 'a service account is given scopes; tokens for an audience alone (Cloud Run, IAP) are not made',
+      fix: 'Add `scopes`.',
+    })
   if (grants.app === 'static') checkHeader(token, at, report)
   // 3. What it has no use for.
   for (const [name, owners] of Object.entries(OWNED))

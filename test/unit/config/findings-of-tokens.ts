@@ -48,6 +48,14 @@ export const TOKEN_CASES: readonly Case[] = [
     '`auto` knows',
     BEARER,
   ),
+  c(
+    'config.route-grant-mismatch',
+    'a token: a provider that knows no application by itself',
+    tokenRoute('{ principal: app, scopes: [x] }', SIGNED_IN).replace('  issuer: https://id.example.com', '  profile: google'),
+    '9:5',
+    'token',
+    '`auto` knows',
+  ),
   token('config.route-key-file-absent', 'an API key from nowhere', `${APP}, grant: «static`, 'static', 'key_file', SIGNED_IN),
   token(
     'config.route-key-file-absent',
@@ -81,6 +89,14 @@ export const TOKEN_CASES: readonly Case[] = [
     'token',
     'Add `audience`',
     BEARER,
+  ),
+  token(
+    'config.route-token-for-nobody',
+    'a service account without scopes',
+    `${USER}, grant: service_account, key_file: /k`,
+    'token',
+    'Add `scopes`',
+    SIGNED_IN,
   ),
   token('config.route-token-unused', 'an actor without exchange', `${USER}, «actor: { audience: b }`, 'actor', 'Remove it'),
   token('config.route-token-unused', 'a header for a token', `${APP}, «header: X-API-Key`, 'header', 'Remove it', SIGNED_IN),
@@ -175,6 +191,9 @@ export const QUIET_TOKENS: readonly (readonly [because: string, text: string])[]
     tokenRoute('{ principal: app, grant: static, key_file: /k, header: X-API-Key }', '    allow: { roles: [a] }'),
   ],
   ['an application that reads for whoever is signed in', tokenRoute(`{ ${APP} }`, SIGNED_IN, '    methods: [GET, HEAD]')],
-  ['a service account for some', tokenRoute(`{ ${USER}, grant: service_account, key_file: /k }`, '    allow: { groups: [g] }')],
+  [
+    'a service account for some',
+    tokenRoute('{ principal: user, scopes: [calendar], grant: service_account, key_file: /k }', '    allow: { groups: [g] }'),
+  ],
   ['scopes of one API by its full name', tokenRoute('{ principal: user, audience: api://a, scopes: [api://a/read, api://a/write] }')],
 ]
