@@ -14,6 +14,8 @@ export interface RealmRequest {
   /** More of the realm's settings, over those below. */
   readonly settings?: Representation
   readonly clients: readonly Representation[]
+  /** More optional client scopes: name → the client that they put into `aud`. */
+  readonly scopes?: Readonly<Record<string, string>>
 }
 export interface Realm {
   readonly name: string
@@ -33,17 +35,17 @@ const STRICT = { revokeRefreshToken: true, refreshTokenMaxReuse: 0 } as const
 /** APIs of the realm: an optional client scope `<api>.read` puts the API into `aud`, for whoever asks for it. */
 const APIS = ['orders', 'customers'] as const
 
-const audienceScope = (api: string): Representation => ({
-  name: `${api}.read`,
+const audienceScope = (name: string, audience: string): Representation => ({
+  name,
   protocol: 'openid-connect',
   attributes: { 'include.in.token.scope': 'true', 'display.on.consent.screen': 'false' },
   protocolMappers: [
     {
-      name: `audience ${api}`,
+      name: `audience ${audience}`,
       protocol: 'openid-connect',
       protocolMapper: 'oidc-audience-mapper',
       config: {
-        'included.client.audience': api,
+        'included.client.audience': audience,
         'access.token.claim': 'true',
         'id.token.claim': 'false',
         'introspection.token.claim': 'true',
@@ -116,7 +118,8 @@ export const importRealm = async (url: string, admin: KeycloakAdmin, request: Re
       enabled: true,
       credentials: [{ type: 'password', value: password, temporary: false }],
     })
-  for (const api of APIS) await admin.call('POST', `${at}/client-scopes`, audienceScope(api))
+  const scopes = { ...Object.fromEntries(APIS.map((api) => [`${api}.read`, api])), ...request.scopes }
+  for (const [scope, audience] of Object.entries(scopes)) await admin.call('POST', `${at}/client-scopes`, audienceScope(scope, audience))
   for (const client of request.clients) await admin.call('POST', `${at}/clients`, client)
   const clients = (await admin.call('GET', `${at}/clients`)) as readonly { readonly id: string; readonly clientId: string }[]
   const users = (await admin.call('GET', `${at}/users`)) as readonly { readonly id: string; readonly username: string }[]

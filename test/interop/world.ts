@@ -16,6 +16,11 @@ export interface KeycloakWorld extends Gateways {
 
 export interface KeycloakWorldOptions extends GatewaySettings {
   readonly settings?: Representation
+  readonly scopes?: Readonly<Record<string, string>>
+  /** Beside the gateway's. */
+  readonly clients?: readonly Representation[]
+  /** YAML lines of more routes, indented by two. */
+  readonly routes?: (apis: { readonly orders: StrictApi; readonly customers: StrictApi }) => readonly string[]
   /** Of the gateway's client; attributes are added to what it has. */
   readonly client?: {
     readonly authenticator?: 'client-jwt'
@@ -41,7 +46,9 @@ export const createKeycloakWorld = async (options: KeycloakWorldOptions = {}): P
         ...(client?.authenticator && { authenticator: client.authenticator }),
         attributes: { ...client?.attributes, ...client?.attributesOf?.(url) },
       }),
+      ...(options.clients ?? []),
     ],
+    ...(options.scopes && { scopes: options.scopes }),
     ...(options.settings && { settings: options.settings }),
   })
   const [orders, customers] = await Promise.all([startStrictApi(realm.issuer, 'orders'), startStrictApi(realm.issuer, 'customers')])
@@ -58,6 +65,7 @@ export const createKeycloakWorld = async (options: KeycloakWorldOptions = {}): P
       ...route('/api/reports', orders, 'principal: app, audience: orders, scopes: [orders.read]'),
       '    methods: [GET]',
       '    allow: signed_in',
+      ...(options.routes?.({ orders, customers }) ?? []),
     ],
   })
   return {
