@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 import { inspect } from 'node:util'
 import type { CredentialSource } from '../../src/domain/credential.ts'
-import type { Provider, RedeemChecks } from '../../src/domain/provider.ts'
+import type { RedeemChecks } from '../../src/domain/provider.ts'
 import type { Ask, TokenKey } from '../../src/domain/token.ts'
 import type { Facts, Log } from '../../src/kernel/ports.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { instant, millis } from '../../src/kernel/time.ts'
 import type { Clock, Instant } from '../../src/kernel/time.ts'
 import { createProvider } from '../../src/provider/provider.ts'
-import type { ProviderDeps } from '../../src/provider/provider.ts'
+import type { OpenProvider, ProviderDeps } from '../../src/provider/provider.ts'
 import { profileOf } from '../../src/provider/profiles.ts'
 import { CLIENT_SECRET } from './hostile-provider.ts'
 import type { HostileProvider } from './hostile-provider.ts'
@@ -61,7 +61,7 @@ export const askFor = (audience: string | undefined, scopes: readonly string[] =
 })
 
 export interface ProviderRoom {
-  readonly provider: Provider & { close(): Promise<void> }
+  readonly provider: OpenProvider
   readonly clock: MovableClock
   readonly lines: LogLine[]
   readonly metrics: string[]
