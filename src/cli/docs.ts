@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { configErrorsDoc, metricsDoc, problemsDoc, settingsDoc } from './docs-pages.ts'
 import { policyDoc } from './docs-policy.ts'
 import { providerErrorsDoc } from './docs-provider-errors.ts'
+import { providersDoc } from './docs-providers.ts'
 
 /** `npm run docs` writes the generated pages; `npm run docs:check` fails when one is out of date. */
 const PAGES: Readonly<Record<string, () => string>> = {
@@ -11,6 +12,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'config-errors.md': configErrorsDoc,
   'policy.md': policyDoc,
   'provider-errors.md': providerErrorsDoc,
+  'providers.md': providersDoc,
 }
 
 const current = (file: URL): string | undefined => {

@@ -12,10 +12,13 @@ export interface Page {
 /** Below this a table is a heap of syllables: one block per route reads better. */
 const TABLE_WIDTH_MIN = 80
 
+/** Who may come to the sign-in at all. */
+const tenantText = (tenants: readonly string[] | null): string => (tenants === null ? '' : `, for people of ${tenants.join(', ')} alone`)
+
 export const overviewText = (explained: Explanation, page: Page): string => {
   const { provider, routes } = explained
   const dim = (text: string): string => painter(page.coloured)('dim', text)
-  const about = `${explained.public_url}: provider ${provider.profile} at ${provider.issuer}, client ${provider.client_id}`
+  const about = `${explained.public_url}: provider ${provider.profile} at ${provider.issuer}, client ${provider.client_id}${tenantText(provider.tenants)}`
   const rows = routes.map((route) => ({
     route: route.path,
     as: grantsOf(route).length === 0 ? route.principal : `${route.principal}, by ${grantsOf(route).join(' or ')}`,
@@ -95,6 +98,12 @@ export const routeText = (route: RouteExplanation, page: Page): string => {
     ['', `set by the gateway: ${request.set.join(', ')}`],
     ['', `Authorization: ${request.authorization.text}`],
     ['', `cookies: ${request.cookies.length === 0 ? 'none pass' : `${request.cookies.join(', ')} pass, no other`}`],
+    ...Object.entries(request.identity).map(([header, claim]) => ['', `${header}: the user’s ${claim}, unsigned`] as const),
+    ...(request.user_context
+      ? ([
+          ['', `${request.user_context.header}: signed, for ${request.user_context.audience}: ${request.user_context.claims.join(', ')}`],
+        ] as const)
+      : []),
     ['headers out', `Set-Cookie: ${response.set_cookie.length === 0 ? 'dropped' : `${response.set_cookie.join(', ')} pass, no other`}`],
     ['', CORS_WORDS],
     ['', `caching: ${response.cache.text}`],

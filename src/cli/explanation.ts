@@ -4,10 +4,13 @@ import { headerDeps } from '../assembly/header-deps.ts'
 import type { Loaded } from '../config/load.ts'
 import type { Settings } from '../config/settings.ts'
 import { ENDPOINTS } from '../contract/paths.ts'
+import { USER_CONTEXT_HEADER } from '../contract/user-context.ts'
 import type { CallerKind } from '../domain/caller.ts'
 import type { ProviderProfile } from '../domain/provider.ts'
 import type { Route } from '../domain/route.ts'
 import type { GrantName, Json } from '../domain/token.ts'
+import { METADATA_PATH } from '../edge/protected-resource.ts'
+import { CONTEXT_KEYS_PATH } from '../edge/well-known.ts'
 import { Secret } from '../kernel/secret.ts'
 import { roleSources } from '../policy/decide.ts'
 import { allowLines, allowReads, allowRule, allowText } from '../policy/explain.ts'
@@ -26,6 +29,8 @@ export interface Explanation {
   readonly provider: {
     readonly profile: ProviderProfile['name']
     readonly issuer: string
+    /** null: whoever the issuer admits. */
+    readonly tenants: readonly string[] | null
     readonly client_id: string
     readonly target: ProviderProfile['target']
     readonly rotation: ProviderProfile['rotation']
@@ -72,6 +77,10 @@ export interface RouteExplanation {
       readonly authorization: { readonly attached: 'user' | 'app' | 'none'; readonly text: string }
       /** Written by the gateway, whatever the browser sent. */
       readonly set: readonly string[]
+      /** Header names and the claim each carries, unsigned. */
+      readonly identity: Readonly<Record<string, string>>
+      /** What is told of the user, signed; null: nothing is. */
+      readonly user_context: { readonly header: string; readonly audience: string; readonly claims: readonly string[] } | null
     }
     readonly response: {
       readonly set_cookie: readonly string[]
@@ -113,6 +122,7 @@ export const explanationOf = ({ settings, origins }: Pick<Extract<Loaded, { kind
     provider: {
       profile: profile.name,
       issuer: provider.issuer,
+      tenants: provider.tenants ?? null,
       client_id: provider.clientId,
       target: profile.target,
       rotation: profile.rotation,
@@ -125,7 +135,8 @@ export const explanationOf = ({ settings, origins }: Pick<Extract<Loaded, { kind
         : { kind: 'upstream', upstream: frontend.upstream.origin, require_sign_in: frontend.requireSignIn },
     endpoints: Object.entries(ENDPOINTS)
       .filter(([key]) => isServed(key, provider.logout))
-      .map(([key, path]) => ({ name: endpointName(key), path: basePath + path })),
+      .map(([key, path]) => ({ name: endpointName(key), path: basePath + path }))
+      .concat(wellKnown(routes)),
     headers: {
       request: { removed: [...DROPPED].toSorted(), removed_beginning: DROPPED_FAMILIES.toSorted() },
       response: { removed: DROPPED_ANSWERS.toSorted(), removed_beginning: DROPPED_ANSWER_FAMILIES.toSorted() },
@@ -137,6 +148,18 @@ const isServed = (key: string, { backchannel, frontchannel }: Settings['provider
   key === 'logoutBackchannel' ? backchannel : key === 'logoutFrontchannel' ? frontchannel : true
 
 const endpointName = (key: string): string => key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+
+/** Documents for machines; of the edge's own making, where routes ask for them. */
+const wellKnown = (routes: readonly Route[]): { name: string; path: string }[] => {
+  const takers = routes.filter(({ callers }) => callers?.includes('bearer'))
+  return [
+    ...(routes.some(({ userContext }) => userContext !== undefined) ? [{ name: 'context-keys', path: CONTEXT_KEYS_PATH }] : []),
+    ...(takers.length > 0 ? ['', ...takers.map(({ path }) => path)] : []).map((path) => ({
+      name: 'protected-resource',
+      path: METADATA_PATH + path,
+    })),
+  ]
+}
 
 interface RouteFacts extends RequestFacts {
   readonly settings: Settings
@@ -177,7 +200,7 @@ const routeExplanation = (route: Route, grantWritten: string, facts: RouteFacts)
       lines: allowLines(allow),
       reads: allowReads(allow, roleSources(profile, clientId)),
     },
-    csrf: { required: isForSession, text: csrfWords(isForSession) },
+    csrf: { required: isForSession && callers.includes('session'), text: csrfOf(isForSession, callers) },
     headers: {
       request: {
         only: headers.requestOnly ?? null,
@@ -187,6 +210,8 @@ const routeExplanation = (route: Route, grantWritten: string, facts: RouteFacts)
           text: token.principal === 'app' && token.attach ? keyWords(token.attach.name) : AUTHORIZATION_WORDS[principal],
         },
         set: outboundNames(route, facts.headers),
+        identity: Object.fromEntries((headers.requestIdentity ?? []).map(({ header, claim }) => [header, claim])),
+        user_context: route.userContext === undefined ? null : contextOf(route.userContext, facts.settings),
       },
       response: {
         set_cookie: headers.responseSetCookie,
@@ -215,6 +240,17 @@ const routeExplanation = (route: Route, grantWritten: string, facts: RouteFacts)
     },
   }
 }
+
+const csrfOf = (isForSession: boolean, callers: readonly CallerKind[]): string => {
+  const guarded = csrfWords(isForSession && callers.includes('session'))
+  return callers.includes('bearer') ? `${guarded}; access tokens are sent by no page unasked` : guarded
+}
+
+const contextOf = (audience: string, { userContext }: Settings) => ({
+  header: USER_CONTEXT_HEADER,
+  audience,
+  claims: ['sub', 'tid', ...userContext.claims],
+})
 
 /** The names that the proxy itself writes, found by letting it write them for a request that says nothing. */
 const outboundNames = (route: Route, deps: HeaderDeps): readonly string[] => {
