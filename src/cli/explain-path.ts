@@ -1,4 +1,4 @@
-import { WELL_KNOWN } from '../config/check-routes.ts'
+import { RESOURCE_METADATA, WELL_KNOWN } from '../config/check-routes.ts'
 import type { Settings } from '../config/settings.ts'
 import { compileRoutes } from '../assembly/compile-routes.ts'
 import { canonicalPath } from '../policy/canonical-path.ts'
@@ -31,12 +31,14 @@ export const claimOf = (target: string, settings: Settings, explained: Explanati
   const endpoint = explained.endpoints.find((own) => own.path === path || refPattern(own.path)?.test(path))
   if (endpoint)
     return { ...NOTHING, kind: 'endpoint', name: endpoint.name, text: `the gateway answers it itself: endpoint ${endpoint.name}` }
-  const reserved = path === WELL_KNOWN ? undefined : [settings.basePath, WELL_KNOWN].find((own) => claims(own, path))
+  const takesBearers = settings.routes.some(({ callers }) => callers?.includes('bearer'))
+  const own = [settings.basePath, WELL_KNOWN, ...(takesBearers ? [RESOURCE_METADATA] : [])]
+  const reserved = path === WELL_KNOWN ? undefined : own.find((prefix) => claims(prefix, path))
   if (reserved !== undefined)
     return refused('endpoint.unknown', `refused with 404: everything below ${reserved} is the gateway’s, and there is no such endpoint`)
   // 3. A route: the longest path wins.
   const claimants = explained.routes.filter((route) => claims(route.path, path)).toSorted((a, b) => b.path.length - a.path.length)
-  const found = routeTable(compileRoutes(settings.routes), [settings.basePath, WELL_KNOWN]).match(path)
+  const found = routeTable(compileRoutes(settings.routes), own).match(path)
   if (found) return { ...NOTHING, kind: 'route', name: found.name, text: routeReason(found.path, path, claimants) }
   if (claimants[0])
     return refused(

@@ -1,3 +1,4 @@
+import { USER_CONTEXT_CLAIMS } from '../contract/user-context.ts'
 import type { Report } from './report.ts'
 import type { Parsed } from './schema.ts'
 import type { AllowInput } from './settings-routes.ts'
@@ -13,7 +14,7 @@ export const checkCallers = ({ routes, provider, session, user_context }: Parsed
       report({ code: 'config.context-keys-absent', path: ['routes', i, 'user_context'] })
   }
   for (const [i, name] of user_context.claims.entries())
-    if (OWN_CLAIMS.has(name)) report({ code: 'config.context-claim-reserved', path: ['user_context', 'claims', i] })
+    if (USER_CONTEXT_CLAIMS.includes(name)) report({ code: 'config.context-claim-reserved', path: ['user_context', 'claims', i] })
 }
 
 const checkBearers = ({ callers, token, allow }: RouteInput, i: number, audiences: readonly string[], report: Report): void => {
@@ -50,6 +51,3 @@ const checkIdentity = ({ user_context, token, allow, headers }: RouteInput, i: n
 /** Framing, hop by hop, and what the gateway writes itself. */
 const RESERVED =
   /^(?:content-.*|accept.*|authorization|proxy-.*|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|host|http2-settings|cookie.*|forwarded|x-forwarded-.*|x-real-ip|traceparent|tracestate|x-request-id|x-csrf|(?:x-)?sallyport-.*)$/
-
-/** Written by the gateway into every signed context. */
-const OWN_CLAIMS: ReadonlySet<string> = new Set('iss aud iat exp nbf jti txn sub tid client_id request_id cnf act scope'.split(' '))

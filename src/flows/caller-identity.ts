@@ -1,11 +1,9 @@
+import { USER_CONTEXT_CLAIMS, USER_CONTEXT_HEADER } from '../contract/user-context.ts'
 import type { BearerCaller } from '../domain/caller.ts'
 import type { Route } from '../domain/route.ts'
 import type { Session } from '../domain/session.ts'
 import type { Claims, Json } from '../domain/token.ts'
 import type { Instant } from '../kernel/time.ts'
-
-/** Header of the signed user context; of a name that never passes from outside (proxy/dropped-names.ts). */
-export const USER_CONTEXT_HEADER = 'sallyport-user-context'
 
 export interface CallerIdentityDeps {
   /** crypto/user-context.ts. @param constant claims that stay the same for this user on this route, as the inside of a JSON object */
@@ -75,26 +73,11 @@ const ofSession = ({ card, grant }: Session): Who => ({
 })
 const ofCaller = ({ subject, tenant, claims, clientId }: BearerCaller): Who => ({ subject, tenant, claims, clientId })
 
-/** Set by the gateway, whatever a claim of that name says; config/ refuses them among `user_context.claims`. */
-export const OWN_CONTEXT_CLAIMS = [
-  'iss',
-  'aud',
-  'iat',
-  'exp',
-  'nbf',
-  'jti',
-  'txn',
-  'sub',
-  'tid',
-  'client_id',
-  'request_id',
-  'cnf',
-  'act',
-  'scope',
-] as const
-
 const contextClaims = ({ issuer, claims }: CallerIdentityDeps, audience: string, who: Who): string => {
-  const chosen = claims.filter((name) => Object.hasOwn(who.claims, name)).map((name) => [name, who.claims[name]] as const)
+  const chosen = claims
+    // Twice in one object, some readers would take the first. config/ refuses such names.
+    .filter((name) => !USER_CONTEXT_CLAIMS.includes(name) && Object.hasOwn(who.claims, name))
+    .map((name) => [name, who.claims[name]] as const)
   const all = {
     ...Object.fromEntries(chosen),
     iss: issuer,

@@ -114,6 +114,8 @@ it('the JSON of a route has this shape: scripts read it', async () => {
           'x-real-ip',
           'x-request-id',
         ],
+        identity: {},
+        user_context: null,
       },
       response: {
         set_cookie: ['theme'],
@@ -393,4 +395,41 @@ it('whatever the words and the width, no line is wider and no word lost', async 
       40,
     ),
   ).toBe('  name  x y\n          - z\n')
+})
+
+it('a route for callers with access tokens: who they are told to the upstream, and where they find what they need', async () => {
+  const path = config({}, [
+    '  - path: /api/told',
+    '    upstream: http://told:8080',
+    '    token: { principal: app, audience: api://told }',
+    '    callers: [session, bearer]',
+    '    allow: { any_of: [{ roles: [clerk] }, { clients: [nightly] }] }',
+    '    user_context: signed',
+    '    headers: { request: { identity: { X-User: sub } } }',
+  ])
+  const got = await shell(['explain', '-c', path, '-o', 'json'], { S: 'x' })
+  const { routes, endpoints } = JSON.parse(got.out) as Explanation
+  expect(routes.at(-1)).toMatchObject({
+    callers: ['session', 'bearer'],
+    allow: {
+      text: 'any caller who has the role clerk or calls through the application nightly',
+      reads: ['ID token: roles', 'the caller’s access token'],
+    },
+    headers: {
+      request: {
+        identity: { 'x-user': 'sub' },
+        user_context: { header: 'sallyport-user-context', audience: 'api://told', claims: ['sub', 'tid'] },
+      },
+    },
+  })
+  expect(endpoints.slice(-3)).toEqual([
+    { name: 'context-keys', path: '/.well-known/sallyport/context-jwks.json' },
+    { name: 'protected-resource', path: '/.well-known/oauth-protected-resource' },
+    { name: 'protected-resource', path: '/.well-known/oauth-protected-resource/api/told' },
+  ])
+  const { out } = await shell(['explain', '-c', path, 'api/told'], { S: 'x' })
+  expect(out).toContain('x-user: the user’s sub, unsigned')
+  expect(out.replaceAll(/\s+/g, ' ')).toContain('sallyport-user-context: signed, for api://told: sub, tid')
+  const claim = await shell(['explain', '-c', path, '/.well-known/oauth-protected-resource/nothing'], { S: 'x' })
+  expect(claim.out).toContain('there is no such endpoint')
 })
