@@ -2,6 +2,7 @@ import type { Broker } from '../domain/broker.ts'
 import type { HeldSession, Session } from '../domain/session.ts'
 import type { UserAsk } from '../domain/route.ts'
 import type { Ask, GrantName } from '../domain/token.ts'
+import { assertNever } from '../kernel/assert.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
 import { countdown } from '../kernel/time.ts'
 import { createAppTokens } from './app-tokens.ts'
@@ -69,7 +70,7 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
     if (heldOff) return heldOff
     const blocked = tools.breaker.blockedFor(now)
     if (blocked !== undefined) return unavailable('provider.unavailable', blocked)
-    const flight = `${key} ${need.kind}${need.kind === 'forced' ? need.seenRtGen : need.kind === 'another' ? need.than.issuedAt : ''}`
+    const flight = `${key} ${flightOf(need)}`
     const flying = (ask.grant === 'refresh' ? refresh : derive)(flight, { session, ask, need, key })
     behind(flying)
     return flying
@@ -200,6 +201,23 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
     refreshNow,
     drain,
     close: () => tools.changes.close(),
+  }
+}
+
+/** A request that finds no good token joins the renewal that an earlier one has begun behind its back, and the other way round: one call per audience. */
+const flightOf = (need: Need): string => {
+  switch (need.kind) {
+    case 'token':
+    case 'ahead':
+      return 'token'
+    case 'confirmed':
+      return 'confirmed'
+    case 'forced':
+      return `forced ${need.seenRtGen}`
+    case 'another':
+      return `another ${need.than.issuedAt}`
+    default:
+      return assertNever(need)
   }
 }
 

@@ -174,6 +174,32 @@ describe('an exchange for a session', () => {
   })
 })
 
+it.each(['strict', 'none'] as const)(
+  'a request that finds its token over joins the renewal that went ahead, with rotation %s',
+  async (rotation) => {
+    const fleet = createFleet({ asks, rotation, lifeMs: minutes(5) })
+    const { broker, store } = fleet.replica()
+    const session = fleet.session()
+    for (const ask of [base, orders]) {
+      await broker.user(fleet.held(session), ask)
+      const opened = await store.reopen(session)
+      if (opened.kind !== 'found') throw new Error('gone')
+      await fleet.clock.advance(minutes(4.2))
+      const calls = fleet.provider.sends.length + fleet.provider.derivations.length
+      const gate = fleet.provider.gates.stop(ask === base ? 'refresh:before' : 'derive:before')
+      expect(broker.peekUser(opened.held, ask, fleet.clock.now())).toBeDefined()
+      await gate.reached
+      await fleet.clock.advance(minutes(0.8))
+      const asked = broker.user(opened.held, ask)
+      await settle()
+      gate.open()
+      expect(wordOf(await asked)).toBe('issued')
+      // For an exchange the session's own token was in its last minute as well, and is renewed before: one call each.
+      expect(fleet.provider.sends.length + fleet.provider.derivations.length - calls).toBeLessThanOrEqual(ask === base ? 1 : 2)
+    }
+  },
+)
+
 describe('a service account', () => {
   const verified = { ...the.alice.claims, email: 'alice@shop.example', email_verified: true }
   const sessionWith = (claims: Record<string, unknown>, fleet: ReturnType<typeof createFleet>) =>
