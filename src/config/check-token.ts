@@ -50,6 +50,14 @@ const checkGrant = (route: RouteInput, i: number, profile: ProviderProfile, repo
         : `the grant ${token.grant} does not yield tokens of principal ${token.principal} here`
     return report({ code: 'config.route-grant-mismatch', path, reason, ...(token.grant === 'auto' && { onKey: true }) })
   }
+  const lacks = chosen.find((grant) => (grant === 'exchange' || grant === 'on_behalf_of') && !profile.derivations.includes(grant))
+  if (lacks)
+    return report({
+      code: 'config.route-grant-unavailable',
+      path: [...at, 'grant'],
+      reason: `a provider of profile ${profile.name} does not know the grant ${lacks}`,
+      ...(profile.derivations[0] && { fix: `Leave \`grant\` away, or write \`grant: ${profile.derivations[0]}\`.` }),
+    })
   // 2. What a grant needs.
   if (token.key_file === undefined && chosen.some((grant) => grant === 'static' || grant === 'service_account'))
     report({ code: 'config.route-key-file-absent', path: [...at, 'grant'] })

@@ -184,6 +184,7 @@ export const CONFIG_CODES = {
     'This grant does not yield tokens of this principal.',
     'Leave `grant` away: `auto` knows. `user` takes refresh, exchange, on_behalf_of and service_account; with `callers: [bearer]` exchange, on_behalf_of and pass_through; `app` takes client_credentials and static.',
   ),
+  'config.route-grant-unavailable': refused('The provider does not know this grant.', 'Leave `grant` away: `auto` knows.'),
   'config.route-key-file-absent': refused('The grant needs a key of its own.', 'Add `key_file: /path`.'),
   'config.route-subject-absent': refused(
     'For sessions, on_behalf_of turns in a token that was issued to the gateway, and nothing says how that one is asked for.',

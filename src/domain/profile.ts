@@ -31,6 +31,8 @@ export interface ProviderProfile {
     /** `principal: app`. */
     readonly app: 'client_credentials' | undefined
   }
+  /** By which grants the provider makes one access token from another; a route that names any other is refused. */
+  readonly derivations: readonly ('exchange' | 'on_behalf_of')[]
   /** What the end_session_endpoint needs to do without a question to the user. */
   readonly logoutHint: 'client-id' | 'id-token'
   readonly issuer: IssuerFacts

@@ -9,6 +9,7 @@ export const auth0: ProviderProfile = {
   // The overlap in which a second use is forgiven is 0 unless somebody sets one.
   rotation: 'strict',
   logoutHint: 'id-token',
+  derivations: ['exchange'],
   claims: { ...generic.claims, tenant: 'org_id' },
   // An audience that is not covered is passed over in silence: the token is for another one, or for none and then no JWT.
   accessToken: { ...generic.accessToken, alwaysReadable: true },

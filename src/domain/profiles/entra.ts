@@ -11,6 +11,7 @@ export const entra: ProviderProfile = {
   // A used refresh token stays valid, and no second use is noticed.
   rotation: 'none',
   grants: { user: 'refresh', bearer: 'on_behalf_of', app: 'client_credentials' },
+  derivations: ['on_behalf_of'],
   issuer: {
     form: 'tenant',
     fixed: undefined,

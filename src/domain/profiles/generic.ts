@@ -10,6 +10,7 @@ export const generic: ProviderProfile = {
   rotation: 'strict',
   rotationGraceMs: millis(0),
   grants: { user: 'refresh', bearer: 'exchange', app: 'client_credentials' },
+  derivations: ['exchange', 'on_behalf_of'],
   logoutHint: 'client-id',
   issuer: { form: 'exact', fixed: undefined, hosts: {}, aliases: [], keysNameIssuer: false },
   // RFC 7523bis: the issuer. The type is not what most providers know yet.

@@ -11,6 +11,7 @@ export const google: ProviderProfile = {
   rotation: 'none',
   // No exchange, no application by itself: a service account's key is `grant: service_account`.
   grants: { user: 'refresh', bearer: undefined, app: undefined },
+  derivations: [],
   issuer: { ...generic.issuer, fixed: 'https://accounts.google.com' },
   login: {
     ...generic.login,

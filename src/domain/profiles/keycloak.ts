@@ -11,6 +11,7 @@ export const keycloak: ProviderProfile = {
   rotation: 'strict',
   // Without id_token_hint the user is asked whether to sign out.
   logoutHint: 'id-token',
+  derivations: ['exchange'],
   // Refresh tokens come without `offline_access`. With it Keycloak begins an offline session and no other: no single sign-on, no word when the user signs out
   // there or an administrator ends the session, and a refresh token that outlives both (docs/interop.md R1).
   login: { ...generic.login, scopes: ['openid', 'profile'] },

@@ -12,6 +12,7 @@ export const okta: ProviderProfile = {
   rotation: 'grace',
   rotationGraceMs: seconds(30),
   logoutHint: 'id-token',
+  derivations: ['exchange'],
   // PS256 is not among what it takes.
   assertion: { ...generic.assertion, audience: 'token-endpoint', rsa: 'RS256' },
   claims: { ...generic.claims, tenant: undefined },

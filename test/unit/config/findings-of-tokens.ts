@@ -56,6 +56,22 @@ export const TOKEN_CASES: readonly Case[] = [
     'token',
     '`auto` knows',
   ),
+  ...(
+    [
+      ['entra', '  profile: entra\n  tenant: 5c1d0f6e-0000-4000-8000-00000000000a', 'exchange', 'grant: on_behalf_of', '10:51'],
+      ['keycloak', '  profile: keycloak\n  issuer: https://id.example.com', 'on_behalf_of', 'grant: exchange', '10:51'],
+      ['google', '  profile: google', 'exchange', '`auto` knows', '9:51'],
+    ] as const
+  ).map(([name, provider, grant, fix, place]) =>
+    c(
+      'config.route-grant-unavailable',
+      `a token: ${name} does not know ${grant}`,
+      tokenRoute(`{ ${USER}, grant: ${grant}, subject: { scopes: [a] } }`).replace('  issuer: https://id.example.com', provider),
+      place,
+      grant,
+      fix,
+    ),
+  ),
   token('config.route-key-file-absent', 'an API key from nowhere', `${APP}, grant: «static`, 'static', 'key_file', SIGNED_IN),
   token(
     'config.route-key-file-absent',
