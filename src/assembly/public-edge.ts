@@ -16,7 +16,8 @@ import { createBearerCallers } from '../flows/bearer-callers.ts'
 import { callerIdentity, type CallerIdentityDeps } from '../flows/caller-identity.ts'
 import { createBackground } from '../flows/background.ts'
 import { callback } from '../flows/callback.ts'
-import { createUnknownLimit, frontchannelLogout } from '../flows/frontchannel-logout.ts'
+import { frontchannelLogout } from '../flows/frontchannel-logout.ts'
+import { createMinuteLimit, REJECTIONS_PER_MINUTE, UNKNOWN_PER_MINUTE } from '../flows/minute-limit.ts'
 import { createLogoutContinue } from '../flows/logout-continue.ts'
 import { logout } from '../flows/logout.ts'
 import { endMine, mySessions } from '../flows/my-sessions.ts'
@@ -80,7 +81,18 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   const continuation = createLogoutContinue({ app: APP, once, sealer })
   const revocations = createRevocations({ provider, once, audit, metrics, clock })
   const { backchannel, frontchannel, requireType } = settings.providers.default.logout
-  const notices = { provider, store, once, audit, metrics, clock, background, requireType, unknown: createUnknownLimit() }
+  const notices = {
+    provider,
+    store,
+    once,
+    audit,
+    metrics,
+    clock,
+    background,
+    requireType,
+    unknown: createMinuteLimit(UNKNOWN_PER_MINUTE),
+    rejections: createMinuteLimit(REJECTIONS_PER_MINUTE),
+  }
 
   const mine = { store, directory: rooms.directory, audit }
 

@@ -5,10 +5,11 @@ import type { OnceStore } from '../domain/session-store.ts'
 import type { SessionsOf } from '../domain/session.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { minutes } from '../kernel/time.ts'
-import type { Millis } from '../kernel/time.ts'
+import type { Clock, Millis } from '../kernel/time.ts'
 import type { Background } from './background.ts'
 import type { EndedAll, EndSessionsOfDeps } from './end-sessions.ts'
 import { endSessionsOf } from './end-sessions.ts'
+import type { MinuteLimit } from './minute-limit.ts'
 import type { Visitor } from './visitor.ts'
 
 /** Longer than a logout token can be accepted: two minutes of age and twice the skew of the clocks. */
@@ -20,6 +21,8 @@ export interface BackchannelLogoutDeps extends EndSessionsOfDeps {
   readonly audit: AuditSink
   readonly metrics: Metrics
   readonly background: Pick<Background, 'run'>
+  readonly clock: Pick<Clock, 'now'>
+  readonly rejections: MinuteLimit
   /** `provider.logout.require_type`. */
   readonly requireType: boolean
 }
@@ -41,7 +44,8 @@ export const backchannelLogout = async (
   const count = (outcome: 'ended' | 'refused' | 'unavailable'): void =>
     deps.metrics.count('sallyport_logout_notices_total', { channel: 'back', outcome })
   const refuse = (check: string, known: AuditWho = who): LogoutNotice => {
-    deps.audit.record({ ...known, event: 'backchannel-logout.rejected', check })
+    // Anybody may post here: what they post is counted, and not all of it told.
+    if (deps.rejections.allows(deps.clock.now())) deps.audit.record({ ...known, event: 'backchannel-logout.rejected', check })
     count('refused')
     return { kind: 'invalid' }
   }

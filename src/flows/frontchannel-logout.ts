@@ -2,9 +2,10 @@ import type { AuditSink, AuditWho } from '../domain/audit-event.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { SessionRef, SessionsOf } from '../domain/session.ts'
-import type { Clock, Instant } from '../kernel/time.ts'
+import type { Clock } from '../kernel/time.ts'
 import type { EndSessionsOfDeps } from './end-sessions.ts'
 import { endSessionsOf } from './end-sessions.ts'
+import type { MinuteLimit } from './minute-limit.ts'
 import type { Query } from './query.ts'
 import type { Visitor } from './visitor.ts'
 
@@ -13,7 +14,9 @@ export interface FrontchannelLogoutDeps extends EndSessionsOfDeps {
   readonly audit: AuditSink
   readonly metrics: Metrics
   readonly clock: Pick<Clock, 'now'>
-  readonly unknown: UnknownLimit
+  /** Of names that nobody knows. */
+  readonly unknown: MinuteLimit
+  readonly rejections: MinuteLimit
 }
 
 export type FrontchannelNotice =
@@ -34,7 +37,7 @@ export const frontchannelLogout = async (deps: FrontchannelLogoutDeps, query: Qu
   const count = (outcome: 'ended' | 'refused' | 'unavailable'): void =>
     deps.metrics.count('sallyport_logout_notices_total', { channel: 'front', outcome })
   const refuse = (check: 'form' | 'issuer' | 'provider-session'): FrontchannelNotice => {
-    deps.audit.record({ ...who, event: 'frontchannel-logout.rejected', check })
+    if (deps.rejections.allows(deps.clock.now())) deps.audit.record({ ...who, event: 'frontchannel-logout.rejected', check })
     count('refused')
     return { kind: 'invalid' }
   }
@@ -87,26 +90,4 @@ export const frontchannelLogout = async (deps: FrontchannelLogoutDeps, query: Qu
   if (ends > 0) deps.audit.record({ ...who, event: 'frontchannel-logout.received', ended: ends })
   count('ended')
   return { kind: 'done', refs }
-}
-
-export interface UnknownLimit {
-  allows(now: Instant): boolean
-}
-
-/** In one replica, a minute. Ten times the sign-outs of a busy shop; what they leave in the store stays below a megabyte. */
-const UNKNOWN_PER_MINUTE = 600
-const MINUTE_MS = 60_000
-
-export const createUnknownLimit = (perMinute: number = UNKNOWN_PER_MINUTE): UnknownLimit => {
-  let minute = Number.NaN
-  let used = 0
-  return {
-    allows: (now) => {
-      const current = Math.floor(now / MINUTE_MS)
-      if (current !== minute) used = 0
-      minute = current
-      used += 1
-      return used <= perMinute
-    },
-  }
 }

@@ -3,7 +3,8 @@ import type { AuditEvent } from '../../src/domain/audit-event.ts'
 import type { LogoutTokenRead } from '../../src/domain/provider.ts'
 import type { OnceStore, SessionStore } from '../../src/domain/session-store.ts'
 import { backchannelLogout, type LogoutNotice } from '../../src/flows/backchannel-logout.ts'
-import { createUnknownLimit, frontchannelLogout } from '../../src/flows/frontchannel-logout.ts'
+import { frontchannelLogout } from '../../src/flows/frontchannel-logout.ts'
+import { createMinuteLimit } from '../../src/flows/minute-limit.ts'
 import { queryOf } from '../../src/flows/query.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { after, instant, millis, minutes, seconds } from '../../src/kernel/time.ts'
@@ -43,8 +44,13 @@ export const logoutNoticesContract = (name: string, makeWorld: () => Promise<Wor
     ): Promise<LogoutNotice> => {
       const provider = { name: 'default', readLogoutToken: async () => read }
       const { audit, metrics } = recorder
-      return backchannelLogout({ provider, store, once, audit, metrics, background, requireType: false }, TOKEN, VISITOR)
+      return backchannelLogout(
+        { provider, store, once, audit, metrics, background, clock: { now }, rejections, requireType: false },
+        TOKEN,
+        VISITOR,
+      )
     }
+    const rejections = createMinuteLimit(600)
     const background = { run: (task: () => Promise<unknown>) => void task() }
     const ends = (...replicas: readonly Replica[]): AuditEvent[] =>
       replicas.flatMap(({ recorder }) => recorder.events.filter(({ event }) => event === 'session.ended'))
@@ -219,16 +225,17 @@ export const logoutNoticesContract = (name: string, makeWorld: () => Promise<Wor
         { store, recorder }: Pick<Replica, 'store' | 'recorder'>,
         query: string,
         profile: 'generic' | 'entra' = 'generic',
-        unknown = createUnknownLimit(),
+        unknown = createMinuteLimit(600),
+        issuers: readonly string[] | undefined = [ISSUER],
       ) => {
         const provider = {
           name: 'default',
           profile: profileOf(profile),
-          issuers: async () => [ISSUER],
+          issuers: async () => issuers,
         }
         const { audit, metrics } = recorder
         const clock = { now }
-        return frontchannelLogout({ provider, store, audit, metrics, clock, unknown }, queryOf(`/x?${query}`), VISITOR)
+        return frontchannelLogout({ provider, store, audit, metrics, clock, unknown, rejections }, queryOf(`/x?${query}`), VISITOR)
       }
       const iss = `iss=${encodeURIComponent(ISSUER)}`
       const sid = 'sid=provider-session-1'
@@ -262,6 +269,32 @@ export const logoutNoticesContract = (name: string, makeWorld: () => Promise<Wor
         expect(await frame(replica, `iss=https%3A%2F%2Fevil.example&${sid}`, 'entra')).toEqual({ kind: 'invalid' })
         expect(await frame(replica, sid, 'entra')).toEqual({ kind: 'done', refs: [session.ref] })
       })
+      it('of several tenants the one whose session it is is found, and a session of that name elsewhere is another one', async () => {
+        const replica = await world.replica()
+        const [one, two, other] = ['https://id.example/1', 'https://id.example/2', 'https://id.example/3']
+        const mine = await created(replica.store, { grant: { issuer: two } }, now())
+        const elsewhere = await created(replica.store, { grant: { issuer: other } }, now())
+        const limit = createMinuteLimit(600)
+        expect(await frame(replica, sid, 'entra', limit, [one, two])).toEqual({ kind: 'done', refs: [mine.ref] })
+        expect((await replica.store.open(elsewhere.cookie.reveal())).kind).toBe('found')
+        expect(await frame(replica, `iss=${encodeURIComponent(other)}&${sid}`, 'entra', limit, [one, two])).toEqual({ kind: 'invalid' })
+      })
+      it('while nobody can say which tenants there are, nothing is taken for done', async () => {
+        const replica = await world.replica()
+        const provider = { name: 'default', profile: profileOf('entra'), issuers: async () => undefined }
+        const { audit, metrics } = replica.recorder
+        const deps = { provider, store: replica.store, audit, metrics, clock: { now }, unknown: createMinuteLimit(600), rejections }
+        expect(await frontchannelLogout(deps, queryOf(`/x?${sid}`), VISITOR)).toEqual({ kind: 'unavailable', code: 'provider.unavailable' })
+      })
+      it('of several tenants a login under way is ended by it as well', async () => {
+        const [a, b] = [await gated(), await world.replica()]
+        const barrier = a.hold('addToIndex', 'before')
+        const signingIn = a.store.create(aDraft(now()))
+        await barrier.reached
+        await frame(b, sid, 'entra', createMinuteLimit(600), ['https://id.example/1', ISSUER])
+        barrier.release()
+        expect(await signingIn).toEqual({ kind: 'ended-meanwhile' })
+      })
       it('a login under way is ended by it as well', async () => {
         const [a, b] = [await gated(), await world.replica()]
         const barrier = a.hold('addToIndex', 'before')
@@ -274,7 +307,7 @@ export const logoutNoticesContract = (name: string, makeWorld: () => Promise<Wor
       it('invented names fill no store: so many a minute leave something behind, known sessions end all the same', async () => {
         const replica = await world.replica()
         const session = await created(replica.store, {}, now())
-        const limit = createUnknownLimit(3)
+        const limit = createMinuteLimit(3)
         for (let i = 0; i < 20; i += 1) expect((await frame(replica, `${iss}&sid=invented-${i}`, 'generic', limit)).kind).toBe('done')
         const left = await Promise.all(
           Array.from(

@@ -25,7 +25,8 @@ import { callerIdentity } from '../../src/flows/caller-identity.ts'
 import { backchannelLogout } from '../../src/flows/backchannel-logout.ts'
 import { createBackground } from '../../src/flows/background.ts'
 import { callback } from '../../src/flows/callback.ts'
-import { createUnknownLimit, frontchannelLogout } from '../../src/flows/frontchannel-logout.ts'
+import { frontchannelLogout } from '../../src/flows/frontchannel-logout.ts'
+import { createMinuteLimit } from '../../src/flows/minute-limit.ts'
 import { resumeLogin } from '../../src/flows/login-resume.ts'
 import { login } from '../../src/flows/login.ts'
 import { createLogoutContinue } from '../../src/flows/logout-continue.ts'
@@ -359,7 +360,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   const continuation = createLogoutContinue({ app: 'default', once, sealer })
   const revocations = createRevocations({ provider, once, audit, metrics, clock })
   revokeWithSessions(store, revocations)
-  const notices = { ...shared, metrics, requireType: false, unknown: createUnknownLimit() }
+  const notices = { ...shared, metrics, requireType: false, unknown: createMinuteLimit(600), rejections: createMinuteLimit(600) }
   const directory: SessionDirectory = {
     ...real.directory,
     ofSubject: async (...args) => (broken.store ? 'unavailable' : real.directory.ofSubject(...args)),

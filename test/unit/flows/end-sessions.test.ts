@@ -4,6 +4,7 @@ import type { LogoutTokenRead } from '../../../src/domain/provider.ts'
 import type { SessionRef, SessionsOf } from '../../../src/domain/session.ts'
 import { backchannelLogout } from '../../../src/flows/backchannel-logout.ts'
 import { endSessionsOf, UNREAD } from '../../../src/flows/end-sessions.ts'
+import { createMinuteLimit } from '../../../src/flows/minute-limit.ts'
 import { endSessions } from '../../../src/flows/session-admin.ts'
 import type { SessionAdminDeps } from '../../../src/flows/session-admin.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
@@ -98,6 +99,8 @@ const notice = ({ deps }: ReturnType<typeof world>) => {
         },
         metrics: { count: () => {}, gauge: () => {}, observe: () => {} },
         background: { run: (task) => void behind.push(task()) },
+        clock: { now: () => now },
+        rejections: createMinuteLimit(3),
         requireType: false,
       },
       Secret.of('logout-token', 't'),
@@ -150,4 +153,30 @@ it('an operator ends all of a subject step by step: each call is bounded, one to
   expect(counts).toEqual([1_000, 1_000, 500])
   expect(alive.size).toBe(0)
   expect(asked.filter((what) => what === 'tombstone')).toHaveLength(1)
+})
+
+it('a flood of refused notices is answered and counted, and told a bounded number of times', async () => {
+  const { deps, events } = world(0)
+  const counted: string[] = []
+  const rejections = createMinuteLimit(3)
+  const refused = (at: number) =>
+    backchannelLogout(
+      {
+        ...deps,
+        provider: { name: 'default', readLogoutToken: async () => ({ kind: 'invalid', check: 'key-unknown' }) },
+        once: { seen: async () => false, claim: async () => 'first' },
+        metrics: { count: (_name, labels) => void counted.push(Object.values(labels).join(' ')), gauge: () => {}, observe: () => {} },
+        background: { run: () => {} },
+        clock: { now: () => instant(now + at) },
+        rejections,
+        requireType: false,
+      },
+      Secret.of('logout-token', 't'),
+      { requestId: 'r', address: '192.0.2.1', userAgent: undefined },
+    )
+  for (let i = 0; i < 50; i += 1) expect(await refused(i)).toEqual({ kind: 'invalid' })
+  expect(counted.filter((labels) => labels === 'back refused')).toHaveLength(50)
+  expect(events).toHaveLength(3)
+  await refused(60_000)
+  expect(events).toHaveLength(4)
 })
