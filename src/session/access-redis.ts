@@ -19,7 +19,9 @@ export const createAccess = (settings: RedisSettings, log: Log): RedisAccess => 
   const read = (file: string | undefined): string | undefined => {
     if (file === undefined) return undefined
     try {
-      kept.set(file, readFileSync(file, 'utf8'))
+      const text = readFileSync(file, 'utf8')
+      // Empty: somebody is writing it just now.
+      if (text.trim() !== '' || !kept.has(file)) kept.set(file, text)
     } catch {
       log.warn({ file }, 'a file of the connection to the store cannot be read')
     }

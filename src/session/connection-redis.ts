@@ -25,6 +25,8 @@ export interface RedisDeps {
   readonly metrics: Metrics
   readonly access?: RedisAccess | undefined
   readonly failovers?: FailoverWatch | undefined
+  /** A server says that it is no primary any more, and no sentinel does: whoever else is connected to it leaves it as well. */
+  readonly onDemoted?: (() => void) | undefined
   /** How far the store's clock is ahead of `clock`, with each heartbeat that came back quickly enough to tell. */
   readonly onClock?: ((ahead: Millis) => void) | undefined
   /** How often a password file is looked at; 10 s. */
@@ -152,7 +154,9 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
   }
   const look = async (master: Master): Promise<void> => {
     // Demoted while we were connected: it answers reads from what it had, and refuses writes.
-    if ((await replication.look(master)) === 'other') servers.leave()
+    if ((await replication.look(master)) !== 'other') return
+    servers.leave()
+    deps.onDemoted?.()
   }
   const meet = async (master: Master): Promise<void> => {
     let info: string

@@ -70,14 +70,16 @@ export const createRedisChannel = (deps: RedisDeps, channel: string, at?: RedisA
     if (change) listener?.change(change)
     else deps.log.warn({}, 'a message on the event channel of the store is not ours')
   })
-  deps.failovers?.onSwitch(() => {
+  const leave = (): void => {
     if (client.status === 'ready') client.disconnect(true)
-  })
+  }
+  deps.failovers?.onSwitch(leave)
   const heart = setInterval(() => void beat(), HEARTBEAT_MS).unref()
   let stop = (): void => client.disconnect()
 
   return {
     beatMs: HEARTBEAT_MS,
+    leave,
     start: (heard) => {
       listener = heard
       stop = keepConnected(client)

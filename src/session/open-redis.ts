@@ -14,8 +14,9 @@ export const openRedis = (
   const access = createAccess(deps.settings, deps.log)
   const failovers = watchFailover({ ...deps, access })
   const all = { ...deps, access, failovers }
-  const connection = connectRedis(all)
-  const channel = 'cluster' in deps.settings ? createClusterChannel(all, channelName, connection) : createRedisChannel(all, channelName)
+  const connection: RedisConnection = connectRedis({ ...all, onDemoted: () => channel.leave?.() })
+  const channel: EventChannel =
+    'cluster' in deps.settings ? createClusterChannel(all, channelName, connection) : createRedisChannel(all, channelName)
   return {
     connection: {
       ...connection,

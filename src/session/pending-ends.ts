@@ -5,10 +5,12 @@ const PENDING_MAX = 10_000
 
 /**
  * Ends that the store could not take: tried again when it answers and each second after that, while the process lives. A logout that was answered "pending" is not forgotten.
- * Bounded: the oldest goes first; its session still ends by time.
+ * Bounded: names that anybody may have invented while nobody could look go first, then the oldest; a session that is dropped still ends by time.
  */
 export class PendingEnds {
   readonly #pending = new Map<SessionRef, EndReason>()
+  /** Of these, the ones that this replica has never seen a session of. */
+  readonly #unseen = new Set<SessionRef>()
   readonly #end: (ref: SessionRef, reason: EndReason) => Promise<unknown>
   readonly #metrics: Metrics
   #retrying: Promise<void> | undefined
@@ -17,18 +19,25 @@ export class PendingEnds {
     this.#end = end
     this.#metrics = metrics
   }
-  add(ref: SessionRef, reason: EndReason): void {
+  /** @param isSeen this replica held the session open: its cookie was shown to be one */
+  add(ref: SessionRef, reason: EndReason, isSeen: boolean): void {
     if (this.#pending.has(ref)) return
-    const [oldest] = this.#pending.keys()
-    if (this.#pending.size >= PENDING_MAX && oldest !== undefined) {
-      this.#pending.delete(oldest)
+    if (this.#pending.size >= PENDING_MAX) {
+      const [oldest] = this.#unseen.size > 0 ? this.#unseen : this.#pending.keys()
       this.#metrics.count('sallyport_session_ends_dropped_total', {})
+      if (oldest === undefined || (!isSeen && this.#unseen.size === 0)) return
+      this.#forget(oldest)
     }
     this.#pending.set(ref, reason)
+    if (!isSeen) this.#unseen.add(ref)
     this.#tell()
   }
   delete(ref: SessionRef): void {
-    if (this.#pending.delete(ref)) this.#tell()
+    if (this.#forget(ref)) this.#tell()
+  }
+  #forget(ref: SessionRef): boolean {
+    this.#unseen.delete(ref)
+    return this.#pending.delete(ref)
   }
   /** In order; one that fails again stays, and the rest waits for the next time. Whoever asks while it runs waits for this run. */
   retry(): Promise<void> {

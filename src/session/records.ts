@@ -159,6 +159,8 @@ export interface EventChannel {
   /** How often it beats; undefined: it misses nothing and needs no proof. */
   readonly beatMs?: number
   start(listener: ChannelListener): void
+  /** Connects anew: the server it listens to is not the one that is written to. */
+  leave?(): void
   close(): Promise<void>
 }
 

@@ -108,11 +108,12 @@ export const createSessionStore = (deps: SessionStoreDeps): SessionStore => {
   const endedAgain = new EndedAgain({ ...deps, remembered: () => l1.endedRefs() })
 
   const endRecord = async (ref: SessionRef, reason: EndReason, onlyRtGen?: number, opened?: Session): Promise<EndedRecord> => {
+    const isSeen = (opened ?? l1.sessionOf(ref)) !== undefined
     // An end without a condition is final whatever the store says: this replica serves the session no more from here on.
     if (onlyRtGen === undefined) noteEnded(ref, reason, opened)
     const result = await records.end(ref, reason, onlyRtGen)
     if (result.kind === 'unavailable') {
-      if (onlyRtGen === undefined) pending.add(ref, reason)
+      if (onlyRtGen === undefined) pending.add(ref, reason, isSeen)
       return { kind: result.kind, isFirst: false }
     }
     if (result.kind === 'superseded') return result

@@ -25,9 +25,10 @@ export interface L1Entry {
   epoch: number
 }
 
-/** Objects, strings, maps around a session, roughly. */
-const OVERHEAD_BYTES = 1_024
-const BYTES_PER_CHAR = 2
+/** Objects, parsed claims, maps around a session, roughly: `npm run measure:sessions` tells what one weighs. */
+const OVERHEAD_BYTES = 2_560
+/** Tokens and claims are Latin-1 at most, which V8 keeps in a byte each. */
+const BYTES_PER_CHAR = 1
 /** A replica remembers what has ended for this long, so that no answer that was under way brings it back. */
 const ENDED_MS = minutes(10)
 const ENDED_MAX = 100_000

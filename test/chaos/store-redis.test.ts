@@ -14,7 +14,7 @@ import { SCRIPTS, scriptOf } from '../../src/session/scripts-redis.ts'
 import { withBarriers } from '../harness/barriers.ts'
 import { canStartRedis, startRedis } from '../harness/redis.ts'
 import type { RedisServer } from '../harness/redis.ts'
-import { APP, CANARY, Recorder, aGrant, anAccessToken, created, redisWorld, until } from '../contract/session-store-kit.ts'
+import { APP, CANARY, Recorder, aDraft, aGrant, anAccessToken, created, redisWorld, until } from '../contract/session-store-kit.ts'
 import type { World } from '../contract/session-store-kit.ts'
 
 const BOUND_MS = 3_000
@@ -69,6 +69,22 @@ describe.skipIf(!canStartRedis)('a Redis that fails', () => {
     redis.thaw()
     await until(() => store.mode() === 'live', 15_000)
     expect((await store.open(session.cookie.reveal())).kind).toBe('found')
+  })
+
+  // The channel stayed with it: what another primary announced would have come late, or not at all, with all copies believed.
+  it('demoted by hand is left by commands and event channel alike', async () => {
+    const { store } = await world.replica()
+    const ours = async (): Promise<string[]> => {
+      const lines = String(await world.raw!.client('LIST')).split('\n')
+      return lines.filter((line) => /cmd=(time|subscribe|ping)/.test(line)).map((line) => line.split(' ')[0] ?? '')
+    }
+    await until(async () => (await ours()).length === 2)
+    const before = await ours()
+    await world.raw!.replicaof('127.0.0.1', '1')
+    await until(async () => (await ours()).every((id) => !before.includes(id)), 12_000)
+    await world.raw!.replicaof('NO', 'ONE')
+    await until(() => store.mode() === 'live')
+    expect((await store.create(aDraft(now()))).kind).toBe('created')
   })
 
   it('restarted with its data: the same session, lease and index are there', async () => {

@@ -120,9 +120,9 @@ it('tries ends again in order, stops at the first that fails, and keeps that one
     pending.delete(name)
     return 'ended'
   }, metrics)
-  pending.add(ref('a'), 'user')
-  pending.add(ref('b'), 'admin')
-  pending.add(ref('a'), 'idle')
+  pending.add(ref('a'), 'user', true)
+  pending.add(ref('b'), 'admin', false)
+  pending.add(ref('a'), 'idle', true)
   await pending.retry()
   expect(tried).toEqual(['a user'])
   expect(seen.get('sallyport_session_pending_ends')).toBe(2)
@@ -135,9 +135,30 @@ it('tries ends again in order, stops at the first that fails, and keeps that one
 it('remembers a bounded number of ends that are still to be stored, and counts those it gives up', () => {
   const { seen, metrics } = gauges()
   const pending = new PendingEnds(async () => 'unavailable', metrics)
-  for (let i = 0; i < 10_050; i += 1) pending.add(ref(`r${i}`), 'user')
+  for (let i = 0; i < 10_050; i += 1) pending.add(ref(`r${i}`), 'user', true)
   expect(pending.size).toBe(10_000)
   expect(seen.get('sallyport_session_ends_dropped_total')).toBe(50)
+})
+// While the store is away nobody can tell an invented cookie from one of a session: ten thousand of them must not undo the sign-outs that are to be stored.
+it('gives up no end of a session it has seen for one of a name that anybody may have invented', async () => {
+  const stored: string[] = []
+  const pending: PendingEnds = new PendingEnds(async (name) => {
+    stored.push(name)
+    pending.delete(name)
+  }, gauges().metrics)
+  pending.add(ref('real1'), 'user', true)
+  for (let i = 0; i < 10_050; i += 1) pending.add(ref(`invented${i}`), 'user', false)
+  pending.add(ref('real2'), 'user', true)
+  for (let i = 0; i < 10_050; i += 1) pending.add(ref(`more${i}`), 'user', false)
+  expect(pending.size).toBe(10_000)
+  await pending.retry()
+  expect(stored.filter((name) => name.includes('real'))).toHaveLength(2)
+  for (let i = 0; i < 10_000; i += 1) pending.add(ref(`seen${i}`), 'user', true)
+  pending.add(ref('invented'), 'user', false)
+  stored.splice(0)
+  await pending.retry()
+  expect(stored).toHaveLength(10_000)
+  expect(stored).not.toContain(ref('invented'))
 })
 
 it('sweeps out what has ended, so that memory follows what lives', () => {
