@@ -168,6 +168,7 @@ describe('coming back', () => {
   it.each([
     [{ kind: 'refused', cancelled: true, providerCode: 'access_denied' }, 403, 'login.cancelled'],
     [{ kind: 'refused', cancelled: false, providerCode: 'login_required' }, 403, 'login.refused'],
+    [{ kind: 'tenant-refused', tenant: 'contoso' }, 403, 'login.tenant-refused'],
     [{ kind: 'invalid', check: 'nonce' }, 400, 'login.response-invalid'],
     [{ kind: 'credential-rejected', providerCode: 'invalid_client' }, 502, 'token.credential-rejected'],
     [{ kind: 'unavailable', retryAfter: 3000, cause: 'ETIMEDOUT' }, 503, 'provider.unavailable'],
