@@ -24,6 +24,8 @@ export interface AttemptDeps {
 
 /** Less than this is no time to ask again in. */
 const TRY_AGAIN_MS = 200
+/** How many credentials one request may present. */
+const TRIES_MAX = 4
 
 /**
  * One request, and where the provider does not take the credential, the same one again with the next: client authentication comes before anything is
@@ -38,16 +40,18 @@ export const attempt = async (
   const startedAt = performance.now()
   const active = deps.source.current()
   if (!active) return { exchange: { kind: 'failed', sent: 'not-sent', cause: 'no-credential' }, accepted: false }
-  // As it stands now: the answer may change what is preferred, and nobody is to be left out or asked twice because of it.
-  const others = deps.source.fallbacks?.() ?? []
   const first = await once(deps, active, metadata, budgetMs, run)
   if (!first.isRejected) return first.call
-  for (const credential of others) {
+  const tried = new Set([active])
+  while (tried.size < TRIES_MAX) {
+    // Asked anew each time: the one that is needed may have been loaded while the one before travelled.
+    const next = deps.source.fallbacks && [deps.source.current(), ...deps.source.fallbacks()].find((one) => one && !tried.has(one))
     const leftMs = millis(budgetMs - (performance.now() - startedAt))
-    if (leftMs < TRY_AGAIN_MS) break
+    if (!next || leftMs < TRY_AGAIN_MS) break
+    tried.add(next)
     deps.onFallback()
-    const next = await once(deps, credential, metadata, leftMs, run)
-    if (!next.isRejected) return next.call
+    const again = await once(deps, next, metadata, leftMs, run)
+    if (!again.isRejected) return again.call
   }
   return first.call
 }
