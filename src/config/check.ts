@@ -10,6 +10,7 @@ export const check = (parsed: Parsed, report: Report): void => {
   checkListen(parsed, report)
   checkProvider(parsed, report)
   checkSession(parsed, report)
+  if (parsed.shutdown.grace < parsed.provider.timeout) report({ code: 'config.shutdown-grace-short', path: ['shutdown', 'grace'] })
   checkRoutes(parsed, report)
 }
 

@@ -134,6 +134,10 @@ export const CONFIG_CODES = {
   ),
   'config.redis-password-choice': refused('The Redis password is given more than once.', 'Keep one of url, password and password_file.'),
   'config.redis-without-tls': warned('Redis on another machine is spoken to without TLS.', 'Use `rediss://`.'),
+  'config.shutdown-grace-short': warned(
+    'The process may end while an answer of the provider is under way: a rotated refresh token would be lost, and its session with it.',
+    'Set `shutdown.grace` to more than `provider.timeout`.',
+  ),
   'config.memory-store': warned(
     'Sessions are kept in the memory of one process: a restart signs everybody out, and a second replica does not know them.',
     'Set `session.store: { redis: … }`.',

@@ -275,6 +275,14 @@ export const SETTING_CASES: readonly Case[] = [
     'public_url',
     'store: { redis',
   ),
+  c(
+    'config.shutdown-grace-short',
+    'less grace than an answer may take',
+    good({}, ['shutdown: { grace: 4s }']),
+    '6:20',
+    '4s',
+    'Set `shutdown.grace` to more than `provider.timeout`',
+  ),
   // Frontend and routes
   c(
     'config.frontend-choice',
