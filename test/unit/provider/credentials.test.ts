@@ -1,0 +1,251 @@
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:https'
+import type { Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TLSSocket } from 'node:tls'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Credential, CredentialVerdict, TlsCredential } from '../../../src/domain/credential.ts'
+import { Secret } from '../../../src/kernel/secret.ts'
+import { instant } from '../../../src/kernel/time.ts'
+import { verdictOf } from '../../../src/provider/credential-verdict.ts'
+import type { Exchange } from '../../../src/provider/fetch.ts'
+import { profileOf } from '../../../src/provider/profiles.ts'
+import { startHostileProvider } from '../../harness/hostile-provider.ts'
+import { askFor, providerRoom, visible } from '../../harness/provider-room.ts'
+import { CLIENT_SECRET } from '../../harness/hostile-provider.ts'
+import { selfSigned } from '../../harness/self-signed.ts'
+import type { SelfSigned } from '../../harness/self-signed.ts'
+
+const NOW = instant(Date.UTC(2026, 10, 2))
+const answered = (status: number, body: unknown = {}): Exchange => ({
+  kind: 'answered',
+  status,
+  contentType: 'application/json',
+  retryAfter: undefined,
+  body: typeof body === 'string' ? body : JSON.stringify(body),
+})
+const refused = (status: number, error: string, more: Record<string, unknown> = {}): Exchange => answered(status, { error, ...more })
+const aadsts = (status: number, error: string, number: number): Exchange =>
+  refused(status, error, { error_codes: [number], error_description: `AADSTS${number}: …` })
+
+describe('what an answer says of the credential', () => {
+  it.each<[string, 'generic' | 'keycloak' | 'entra', Exchange, CredentialVerdict['kind']]>([
+    ['a token', 'generic', answered(200, { access_token: 'x' }), 'accepted'],
+    ['a pushed request', 'generic', answered(201, {}), 'accepted'],
+    ['400 invalid_grant', 'generic', refused(400, 'invalid_grant'), 'accepted'],
+    ['400 invalid_scope', 'generic', refused(400, 'invalid_scope'), 'accepted'],
+    ['400 invalid_target', 'generic', refused(400, 'invalid_target'), 'accepted'],
+    ['400 invalid_request, which comes before authentication', 'generic', refused(400, 'invalid_request'), 'none'],
+    ['400 unsupported_grant_type, as well', 'generic', refused(400, 'unsupported_grant_type'), 'none'],
+    ['400 unauthorized_client: the grant is not allowed', 'generic', refused(400, 'unauthorized_client'), 'none'],
+    ['400 without a body', 'generic', answered(400, ''), 'none'],
+    ['401 invalid_client', 'generic', refused(401, 'invalid_client'), 'rejected'],
+    ['400 invalid_client, as some say it', 'generic', refused(400, 'invalid_client'), 'rejected'],
+    ['401 of a code that would be an acceptance with 400', 'generic', refused(401, 'invalid_grant'), 'rejected'],
+    ['401 without a body', 'generic', answered(401, ''), 'rejected'],
+    ['401 in HTML', 'generic', { ...answered(401, '<p>no</p>'), contentType: 'text/html' } as Exchange, 'rejected'],
+    ['403', 'generic', refused(403, 'access_denied'), 'none'],
+    ['429', 'generic', refused(429, 'invalid_client'), 'none'],
+    ['500', 'generic', refused(500, 'server_error'), 'none'],
+    ['nobody', 'generic', { kind: 'failed', sent: 'unknown', cause: 'ECONNRESET' }, 'none'],
+    ['a redirect', 'generic', { kind: 'failed', sent: 'unknown', cause: 'redirect' }, 'none'],
+    ['our own file, empty', 'generic', { kind: 'failed', sent: 'not-sent', cause: 'no-credential' }, 'rejected'],
+    [
+      'an alert in the handshake',
+      'generic',
+      { kind: 'failed', sent: 'unknown', cause: 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED' },
+      'rejected',
+    ],
+    ['another alert', 'generic', { kind: 'failed', sent: 'unknown', cause: 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR' }, 'none'],
+    [
+      'a wrong secret at Keycloak',
+      'keycloak',
+      refused(401, 'unauthorized_client', { error_description: 'Invalid client or Invalid client credentials' }),
+      'rejected',
+    ],
+    [
+      'a grant that is off at Keycloak',
+      'keycloak',
+      refused(401, 'unauthorized_client', { error_description: 'Client not enabled to retrieve service account' }),
+      'none',
+    ],
+    [
+      'an audience that Keycloak does not know',
+      'keycloak',
+      refused(400, 'invalid_client', { error_description: 'Audience not found' }),
+      'none',
+    ],
+    ['700027 of Entra', 'entra', aadsts(401, 'invalid_client', 700027), 'rejected'],
+    ['7000215 of Entra', 'entra', aadsts(401, 'invalid_client', 7000215), 'rejected'],
+    ['700213 of Entra, which is no invalid_client', 'entra', aadsts(400, 'invalid_request', 700213), 'rejected'],
+    ['700016 of Entra: no credential would help', 'entra', aadsts(400, 'unauthorized_client', 700016), 'none'],
+    ['7000112 of Entra: the application is switched off', 'entra', aadsts(401, 'invalid_client', 7000112), 'none'],
+  ])('%s (%s)', (_name, profile, exchange, kind) => {
+    expect(verdictOf(exchange, profileOf(profile), NOW).kind).toBe(kind)
+  })
+})
+
+const secret = (value: string): Credential => ({ kind: 'secret', secret: Secret.of('client-secret', value), method: 'client_secret_post' })
+const ASK = askFor('https://reports.example', [], 'client_credentials')
+
+describe('a request whose credential is rejected', () => {
+  it('goes out again with each of the others, once, and reports what it saw', async () => {
+    const hostile = await startHostileProvider()
+    const [bad, worse, good] = [secret('canary-bad'), secret('canary-worse'), secret(CLIENT_SECRET)]
+    const seen: string[] = []
+    const source = {
+      current: () => bad,
+      fallbacks: () => [worse, good],
+      report: (credential: Credential, { kind }: CredentialVerdict) => void seen.push(`${[bad, worse, good].indexOf(credential)} ${kind}`),
+    }
+    const room = providerRoom(hostile.issuer, { clientAuth: source })
+    expect((await room.provider.application(ASK)).kind).toBe('issued')
+    expect(seen).toEqual(['0 rejected', '1 rejected', '2 accepted'])
+    expect(room.metrics.filter((line) => line.startsWith('sallyport_credentials_fallbacks_total')).length).toBe(2)
+    expect(visible(room)).not.toContain('canary')
+    await room.provider.close()
+    await hostile.close()
+  })
+  it('and no other is there to help tells what was said of the one in use, after four at most', async () => {
+    const hostile = await startHostileProvider()
+    const all = Array.from({ length: 9 }, (_one, i) => secret(`wrong-${i}`))
+    const room = providerRoom(hostile.issuer, { clientAuth: { current: () => all[0], fallbacks: () => all.slice(1) } })
+    expect(await room.provider.application(ASK)).toEqual({ kind: 'refused', reason: 'credential-rejected', providerCode: 'invalid_client' })
+    expect(hostile.hits('token')).toBe(4)
+    await room.provider.close()
+    await hostile.close()
+  })
+  it('a probe is one request with one credential, and spends nothing', async () => {
+    const hostile = await startHostileProvider()
+    const room = providerRoom(hostile.issuer, {
+      clientAuth: { current: () => secret(CLIENT_SECRET), fallbacks: () => [secret(CLIENT_SECRET)] },
+    })
+    expect(await room.provider.probe(secret('wrong'))).toEqual({ kind: 'rejected', code: 'invalid_client' })
+    expect(hostile.hits('token')).toBe(1)
+    expect((await room.provider.probe(secret(CLIENT_SECRET))).kind).toBe('accepted')
+    expect(hostile.last('token').parameters.get('refresh_token')).toBe('sallyport-credential-probe')
+    expect(await room.provider.probe(secret(CLIENT_SECRET), 'none')).toEqual({ kind: 'none', cause: 'no-probe' })
+    await hostile.close()
+    expect((await room.provider.probe(secret(CLIENT_SECRET))).kind).toBe('none')
+    await room.provider.close()
+  })
+})
+
+describe('a client certificate in the handshake', () => {
+  const server = selfSigned({ kind: 'ec' })
+  const [one, two] = [selfSigned({ kind: 'ec' }), selfSigned({ kind: 'ec' })]
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-mtls-'))
+  const servers: Server[] = []
+  let registered: Set<string>
+  let seen: { readonly path: string; readonly thumbprint: string; readonly body: string }[]
+  let gate: Promise<void> | undefined
+  let issuer: string
+
+  const tls = ({ certificate, privateKey, thumbprint }: SelfSigned): TlsCredential => ({
+    kind: 'tls',
+    method: 'self_signed_tls_client_auth',
+    privateKey,
+    certificatePem: certificate,
+    thumbprint,
+    notBefore: NOW,
+    notAfter: NOW,
+    file: 'tls.crt',
+  })
+  const listen = async (isMutual: boolean): Promise<string> => {
+    const app = createServer(
+      { cert: server.certificate, key: server.key, requestCert: isMutual, rejectUnauthorized: false },
+      (request, response) => {
+        const chunks: Buffer[] = []
+        request.on('data', (chunk: Buffer) => chunks.push(chunk))
+        request.on('end', () => {
+          const json = (status: number, body: unknown): void =>
+            void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+          if (request.url?.startsWith('/.well-known')) return json(200, discovery())
+          const { raw } = (request.socket as TLSSocket).getPeerCertificate()
+          const thumbprint = raw ? createHash('sha256').update(raw).digest('base64url') : 'none'
+          seen.push({ path: request.url ?? '', thumbprint, body: Buffer.concat(chunks).toString() })
+          void (gate ?? Promise.resolve()).then(() =>
+            registered.has(thumbprint)
+              ? json(200, { access_token: 'at', token_type: 'Bearer', expires_in: 300 })
+              : json(401, { error: 'invalid_client' }),
+          )
+        })
+      },
+    )
+    servers.push(app)
+    app.listen(0, '127.0.0.1')
+    await once(app, 'listening')
+    return `https://localhost:${(app.address() as AddressInfo).port}`
+  }
+  let mutual: string
+  const discovery = () => ({
+    issuer,
+    authorization_endpoint: `${issuer}/authorize`,
+    token_endpoint: `${issuer}/token`,
+    jwks_uri: `${issuer}/keys`,
+    mtls_endpoint_aliases: { token_endpoint: `${mutual}/mtls/token` },
+  })
+  beforeEach(async () => {
+    seen = []
+    gate = undefined
+    registered = new Set([one.thumbprint, two.thumbprint])
+    mutual = await listen(true)
+    issuer = await listen(false)
+    writeFileSync(join(folder, 'ca.pem'), server.certificate)
+  })
+  afterEach(async () => {
+    for (const app of servers.splice(0)) {
+      app.closeAllConnections()
+      await new Promise((resolve) => app.close(resolve))
+    }
+  })
+  const room = (clientAuth: Parameters<typeof providerRoom>[1] & object) =>
+    providerRoom(issuer, { caFile: join(folder, 'ca.pem'), insecureAllowHttp: false, ...clientAuth })
+
+  it('goes to the alias of the endpoint, names the client and carries no other proof', async () => {
+    const { provider } = room({ clientAuth: { current: () => tls(one) } })
+    expect((await provider.application(ASK)).kind).toBe('issued')
+    expect(seen.map(({ path, thumbprint }) => [path, thumbprint])).toEqual([['/mtls/token', one.thumbprint]])
+    const body = new URLSearchParams(seen[0]?.body)
+    expect([body.get('client_id'), body.has('client_secret'), body.has('client_assertion')]).toEqual(['gateway', false, false])
+    await provider.close()
+  })
+  it('is rotated with connections open: a request under way ends where it began, the next one has the new certificate', async () => {
+    let current = tls(one)
+    const { provider } = room({ clientAuth: { current: () => current } })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    gate = promise
+    const first = provider.application(ASK)
+    await expect.poll(() => seen.length, { timeout: 5000 }).toBe(1)
+    current = tls(two)
+    const second = provider.application(ASK)
+    await expect.poll(() => seen.length, { timeout: 5000 }).toBe(2)
+    resolve()
+    expect([(await first).kind, (await second).kind]).toEqual(['issued', 'issued'])
+    expect(seen.map(({ thumbprint }) => thumbprint)).toEqual([one.thumbprint, two.thumbprint])
+    await provider.close()
+  })
+  it('that the provider does not know yet is followed by the one before, on a connection of its own', async () => {
+    registered = new Set([one.thumbprint])
+    const [before, after] = [tls(one), tls(two)]
+    const { provider } = room({ clientAuth: { current: () => after, fallbacks: () => [before] } })
+    expect((await provider.application(ASK)).kind).toBe('issued')
+    expect(seen.map(({ thumbprint }) => thumbprint)).toEqual([two.thumbprint, one.thumbprint])
+    await provider.close()
+  })
+  it('no session of TLS is resumed under another certificate', async () => {
+    let current: Credential = tls(one)
+    const { provider } = room({ clientAuth: { current: () => current } })
+    for (const next of [tls(one), tls(two), tls(one), tls(two)]) {
+      current = next
+      expect((await provider.application(ASK)).kind).toBe('issued')
+    }
+    expect(seen.map(({ thumbprint }) => thumbprint)).toEqual([one, two, one, two].map(({ thumbprint }) => thumbprint))
+    await provider.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+})
