@@ -1,7 +1,7 @@
 import type { ProviderProfile } from '../domain/provider.ts'
 import type { Ask, Claims, TokenPrincipal } from '../domain/token.ts'
 import type { Secret } from '../kernel/secret.ts'
-import { decodeJwt } from './json.ts'
+import { decodeJwt, stringOf } from './json.ts'
 import { principalOf } from './principal.ts'
 import { isGuid } from './tenants.ts'
 
@@ -42,6 +42,16 @@ export const standsForOf = (
 ): TokenPrincipal | undefined => {
   const payload = decodeJwt(token.reveal())?.payload
   return payload && principalOf(payload, clientId, profile)
+}
+
+/** `sub` may be another for each API; only names that are the same everywhere can contradict. */
+export const isOfAnother = (token: Secret<'access-token'>, madeFrom: Secret<'access-token'>, profile: ProviderProfile): boolean => {
+  const [made, source] = [token, madeFrom].map((one) => decodeJwt(one.reveal())?.payload)
+  if (!made || !source) return false
+  return profile.claims.user.some((name) => {
+    const [now, before] = [made, source].map((claims) => stringOf(claims, name))
+    return name !== 'iss' && name !== 'sub' && now !== undefined && before !== undefined && now !== before
+  })
 }
 
 const isFor = (payload: Claims, audience: string, profile: ProviderProfile): boolean => {

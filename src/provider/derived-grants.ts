@@ -36,7 +36,13 @@ export const exchange = async (
   const call = await room.call('exchange', ready.metadata, ready.budgetMs, (configuration) =>
     genericGrantRequest(configuration, EXCHANGE, parameters),
   )
-  return answerWithoutGrant(room, call, ask, { now, principal: 'user', spent: 'subject-token', issuedTokenType: ACCESS_TOKEN_TYPE })
+  return answerWithoutGrant(room, call, ask, {
+    now,
+    principal: 'user',
+    spent: 'subject-token',
+    issuedTokenType: ACCESS_TOKEN_TYPE,
+    madeFrom: subject,
+  })
 }
 
 /** RFC 7523 §2.1 with Entra's `requested_token_use`; providers.md §1.6. */
@@ -51,7 +57,7 @@ export const onBehalfOf = async (room: Room, assertion: Secret<'access-token'>, 
   const call = await room.call('on_behalf_of', ready.metadata, ready.budgetMs, (configuration) =>
     genericGrantRequest(configuration, JWT_BEARER, parameters),
   )
-  return answerWithoutGrant(room, call, ask, { now, principal: 'user', spent: 'assertion' })
+  return answerWithoutGrant(room, call, ask, { now, principal: 'user', spent: 'assertion', madeFrom: assertion })
 }
 
 const tenantOf = (assertion: Secret<'access-token'>, { client }: Room): string | undefined => {

@@ -5,7 +5,7 @@ import type { Ask, Claims, TokenAnswer } from '../domain/token.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { millis, seconds } from '../kernel/time.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
-import { checkAccessToken, standsForOf } from './access-token.ts'
+import { checkAccessToken, isOfAnother, standsForOf } from './access-token.ts'
 import { applicationParameters, refreshParameters } from './ask-parameters.ts'
 import type { Call } from './call.ts'
 import type { Metadata } from './discovery.ts'
@@ -91,6 +91,8 @@ export const answerWithoutGrant = (
     readonly spent: Exclude<Spent, 'code' | 'refresh-token'>
     /** RFC 8693 §2.2.1: `issued_token_type` must be this very one. */
     readonly issuedTokenType?: string
+    /** What it was made from: of the same user, where the profile knows a name that is the same for every client. */
+    readonly madeFrom?: Secret<'access-token'>
   },
 ): TokenAnswer => {
   const { now } = want
@@ -102,6 +104,7 @@ export const answerWithoutGrant = (
   const { principal } = want
   const unusable = principal === 'elsewhere' ? undefined : checkAccessToken(parsed.tokens.token, ask, { principal, ...room.client })
   if (unusable) return violation(unusable)
+  if (want.madeFrom && isOfAnother(parsed.tokens.token, want.madeFrom, room.client.profile)) return violation('access-token-subject')
   // Ours is the stricter reading; what only the library objects to is refused all the same.
   if (!call.accepted) return violation('response')
   const standsFor = principal === 'elsewhere' ? undefined : standsForOf(parsed.tokens.token, room.client)

@@ -99,7 +99,8 @@ describe('an exchange', () => {
     expect(await exchange()).toMatchObject({ kind: 'issued', refreshToken: undefined })
   })
   it.each([
-    ['invalid_request', 400, 'refused', 'audience-denied'],
+    // RFC 8693 §2.2.2: the subject token is not taken; a fresher one may be.
+    ['invalid_request', 400, 'refused', 'grant-rejected'],
     ['invalid_target', 400, 'refused', 'audience-denied'],
     ['invalid_grant', 400, 'refused', 'grant-rejected'],
     ['access_denied', 403, 'refused', 'audience-denied'],
@@ -129,6 +130,18 @@ describe('on behalf of a caller', () => {
       requested_token_use: 'on_behalf_of',
       scope: 'api://orders/orders.read',
     })
+  })
+  it.each([
+    ['another user', { tid: 't1', oid: 'o2' }, 'violation'],
+    ['a user of another tenant', { tid: 't2', oid: 'o1' }, 'violation'],
+    ['the same user, whose `sub` is another for each API', { tid: 't1', oid: 'o1', sub: 'pairwise-2' }, 'issued'],
+    ['nobody by name', {}, 'issued'],
+  ])('a token of %s is read as such', async (_because, claims, kind) => {
+    const jwt = async (more: object) => hostile.idToken({ aud: 'api://orders', idtyp: 'user', ...more })
+    const assertion = Secret.of('access-token', await jwt({ tid: 't1', oid: 'o1', sub: 'pairwise-1' }))
+    answers({ ...GOOD, access_token: await jwt(claims) })
+    answer = await room.provider.onBehalfOf(assertion, askFor('api://orders', ['orders.read'], 'on_behalf_of'))
+    expect(answer).toMatchObject({ kind, ...(kind === 'violation' && { check: 'access-token-subject' }) })
   })
   it.each([
     ['an expired assertion', { error: 'invalid_grant', error_codes: [500133] }, 'grant-rejected'],
