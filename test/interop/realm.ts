@@ -14,6 +14,8 @@ export interface RealmRequest {
   /** More of the realm's settings, over those below. */
   readonly settings?: Representation
   readonly clients: readonly Representation[]
+  /** Under which address Keycloak is asked, where that is not its own. */
+  readonly at?: string
   /** More optional client scopes: name → the client that they put into `aud`. */
   readonly scopes?: Readonly<Record<string, string>>
 }
@@ -126,7 +128,7 @@ export const importRealm = async (url: string, admin: KeycloakAdmin, request: Re
   const subject = (person: Person): string => users.find(({ username }) => username === person)?.id ?? ''
   return {
     name,
-    issuer: `${url}/realms/${name}`,
+    issuer: `${request.at ?? url}/realms/${name}`,
     subjects: { ada: subject('ada'), grace: subject('grace') },
     idOf: (clientId) => clients.find((client) => client.clientId === clientId)?.id ?? '',
     admin: (method, path, body) => admin.call(method, `${at}${path}`, body),

@@ -16,6 +16,7 @@ export interface KeycloakWorld extends Gateways {
 
 export interface KeycloakWorldOptions extends GatewaySettings {
   readonly settings?: Representation
+  readonly at?: string
   readonly scopes?: Readonly<Record<string, string>>
   /** Beside the gateway's. */
   readonly clients?: readonly Representation[]
@@ -49,6 +50,7 @@ export const createKeycloakWorld = async (options: KeycloakWorldOptions = {}): P
       ...(options.clients ?? []),
     ],
     ...(options.scopes && { scopes: options.scopes }),
+    ...(options.at !== undefined && { at: options.at }),
     ...(options.settings && { settings: options.settings }),
   })
   const [orders, customers] = await Promise.all([startStrictApi(realm.issuer, 'orders'), startStrictApi(realm.issuer, 'customers')])
