@@ -100,7 +100,7 @@ export const policyDoc = (): string => {
       ['condition', 'holds when', 'reads'],
       Object.values(RULE_WORDS).map(({ setting, holds, reads }) => [`\`${setting}\``, holds, reads]),
     ),
-    'Rules are asked on every request and read the claims of the newest verified ID token (of the sign-in, or of the last refresh that brought one; a request that refreshes by itself is decided again by what came back), the granted scopes and the tenant of the session: nothing that a request says of itself, no header, no query, no token that came along. Names are compared exactly: upper and lower case differ, nothing is a pattern. A claim of another type than expected holds nothing: a text is not a list of words, a number is not its text, and one entry that is no text spoils a list of roles.',
+    'Rules are asked on every request and read the claims of the newest verified ID token (of the sign-in, or of the last refresh that brought one; a request that refreshes by itself is decided again by what came back), the granted scopes and the tenant of the session; of a caller that brings an access token ([callers.md](callers.md)), the claims, scopes and tenant of that verified token. Nothing else that a request says of itself counts, no header and no query. An application that calls by itself is let in only where `clients` names it; the conditions beside it narrow, none of them is enough. Names are compared exactly: upper and lower case differ, nothing is a pattern. A claim of another type than expected holds nothing: a text is not a list of words, a number is not its text, and one entry that is no text spoils a list of roles.',
     '### Where roles are found',
     table(
       ['profile', 'places in the ID token, any of them'],

@@ -37,8 +37,11 @@ export interface UpstreamRejections {
     rejected: Rejected,
     why: { readonly status: 401 | 403; readonly challenge: { readonly isBearer: boolean; readonly error: string | undefined } | undefined },
     mayRepeat: boolean,
-  ): Promise<AccessToken | undefined> | undefined
+  ): Promise<Replaced> | undefined
 }
+
+/** Another token; the session is over, as it turned out; or nothing. */
+export type Replaced = AccessToken | 'session.ended' | 'session.refresh-lost' | undefined
 
 /** Spec §5. An API that refuses whatever it is sent must not turn each request into a call to the provider. */
 const REPLACED_EVERY = minutes(1)
@@ -49,7 +52,7 @@ interface Replacement {
   readonly at: Instant
   /** Fingerprint of the token that was refused. */
   readonly rejected: string
-  readonly outcome: Promise<AccessToken | undefined>
+  readonly outcome: Promise<Replaced>
 }
 
 /** What an upstream's no comes to: 401, or 403 with a challenge, to a token of ours. */
@@ -80,12 +83,14 @@ export const createUpstreamRejections = ({ broker, log, metrics, audit, clock }:
     else log.warn(facts, 'upstream rejected our token')
   }
 
-  const replace = async (rejected: Rejected, whose: TokenHolder, ask: Ask, access: AccessToken): Promise<AccessToken | undefined> => {
-    let replaced: AccessToken | undefined
+  const replace = async (rejected: Rejected, whose: TokenHolder, ask: Ask, access: AccessToken): Promise<Replaced> => {
+    let replaced: Replaced
     try {
       const outcome = await broker.replace(whose, ask, access)
       // What came back may be the very token that was refused: a provider that keeps its own cache.
       if (outcome.kind === 'issued' && !outcome.access.token.equals(access.token)) replaced = outcome.access
+      if (outcome.kind === 'refused' && (outcome.code === 'session.ended' || outcome.code === 'session.refresh-lost'))
+        replaced = outcome.code
     } catch (error) {
       log.error({ requestId: rejected.requestId, cause: error instanceof Error ? error.name : 'unknown' }, 'token could not be replaced')
     }
@@ -99,13 +104,13 @@ export const createUpstreamRejections = ({ broker, log, metrics, audit, clock }:
       route: route.name,
       principal: rejected.principal === 'app' ? 'app' : 'user',
       audience: ask.audience,
-      outcome: replaced ? 'replaced' : 'kept',
+      outcome: typeof replaced === 'object' ? 'replaced' : 'kept',
     })
     return replaced
   }
 
   /** Once per token, and once a minute per session (or caller, or application) and audience. All who were refused with the same token share what comes. */
-  const replacementOf = (rejected: Rejected): Promise<AccessToken | undefined> | undefined => {
+  const replacementOf = (rejected: Rejected): Promise<Replaced> | undefined => {
     const { access, route, caller } = rejected
     const ask = askOf(route, caller)
     const whose = holderOf(rejected)

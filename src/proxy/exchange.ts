@@ -3,12 +3,11 @@ import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { ProblemCode } from '../domain/problem.ts'
 import { problem } from '../domain/problem.ts'
-import type { AccessToken } from '../domain/token.ts'
 import { challengeOf } from './challenge.ts'
 import type { OpenStream } from './connections.ts'
 import type { Follower } from './follow.ts'
 import { followDrain } from './follow.ts'
-import type { ExchangeDeps, Forwarding, Lane } from './forwarding.ts'
+import type { ExchangeDeps, Forwarding, Lane, Replaced } from './forwarding.ts'
 import type { UpstreamHeaders } from './inbound-headers.ts'
 import { inboundHeaders, isEventStream } from './inbound-headers.ts'
 import { KeptBody } from './limits.ts'
@@ -135,7 +134,7 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream, Followe
       if (other) {
         // The answer stands still until it is known whether it is the one that counts.
         controller.pause()
-        void other.then((access) => this.#repeat(controller, access, status, headers))
+        void other.then((replaced) => this.#repeat(controller, replaced, status, headers))
         return
       }
     }
@@ -143,7 +142,7 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream, Followe
   }
 
   /** A token of ours was refused. A promise: another one may come. */
-  #rejected(status: 401 | 403, header: string | string[] | undefined): Promise<AccessToken | undefined> | undefined {
+  #rejected(status: 401 | 403, header: string | string[] | undefined): Promise<Replaced> | undefined {
     if (this.#forwarding.token === undefined) return undefined
     const challenge = challengeOf(header)
     if (status === 403 && !challenge) return undefined // the API's own no
@@ -155,9 +154,9 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream, Followe
   }
 
   /** Once, and only what can be sent twice. The browser may have left, and the upstream may have cut its answer, while the provider was asked. */
-  #repeat(controller: Dispatcher.DispatchController, access: AccessToken | undefined, status: number, headers: UpstreamHeaders): void {
+  #repeat(controller: Dispatcher.DispatchController, other: Replaced, status: number, headers: UpstreamHeaders): void {
     if (this.#isDone || this.#isOld(controller)) return
-    if (!access || this.#deps.isDraining()) {
+    if (other === undefined || (typeof other !== 'string' && this.#deps.isDraining())) {
       this.#begin(status, headers)
       controller.resume()
       return
@@ -166,10 +165,12 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream, Followe
     this.#controller = undefined // from here on nothing of the first answer counts, nor that it was cut
     this.#old = controller
     controller.abort(REPEATED)
+    // Its own answer belongs to a session that is over, and would be cut half way.
+    if (typeof other === 'string') return this.refuse(other)
     const body = this.#body instanceof KeptBody ? (this.#body.whole() ?? null) : null
     this.#body = null
     this.#deps.metrics.count('sallyport_proxy_repeated_requests_total', { route: this.#forwarding.route.name })
-    send(this.#lane, this.#forwarding, this.#chain, access.token, body, this)
+    send(this.#lane, this.#forwarding, this.#chain, other.token, body, this)
   }
 
   /** Of an answer that was given up for a second one. */

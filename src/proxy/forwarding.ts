@@ -59,8 +59,11 @@ export interface ExchangeDeps {
    * it; never rejects.
    * @param mayRepeat the request can be sent a second time
    */
-  readonly onRejected: (forwarding: Forwarding, rejection: Rejection, mayRepeat: boolean) => Promise<AccessToken | undefined> | undefined
+  readonly onRejected: (forwarding: Forwarding, rejection: Rejection, mayRepeat: boolean) => Promise<Replaced> | undefined
 }
+
+/** Another token; the session is over, as it turned out; or nothing, and the upstream's answer stands. */
+export type Replaced = AccessToken | 'session.ended' | 'session.refresh-lost' | undefined
 
 export interface Rejection {
   readonly status: 401 | 403

@@ -15,8 +15,7 @@ import { canonicalPath } from '../../src/policy/canonical-path.ts'
 import { agents } from '../../src/proxy/agents.ts'
 import type { Connections } from '../../src/proxy/connections.ts'
 import { connections } from '../../src/proxy/connections.ts'
-import type { AccessToken } from '../../src/domain/token.ts'
-import type { Rejection } from '../../src/proxy/forwarding.ts'
+import type { Rejection, Replaced } from '../../src/proxy/forwarding.ts'
 import type { Forwarder } from '../../src/proxy/forwarder.ts'
 import { createForwarder } from '../../src/proxy/forwarder.ts'
 import { trustedProxies } from '../../src/proxy/trusted-proxies.ts'
@@ -35,7 +34,7 @@ export interface ProxyHost {
   readonly forwarder: Forwarder
   readonly unauthorized: { readonly route: string; readonly session: string | undefined }[]
   /** What becomes of a rejection; nothing unless set. */
-  onRejected: ((rejection: Rejection, mayRepeat: boolean) => Promise<AccessToken | undefined> | undefined) | undefined
+  onRejected: ((rejection: Rejection, mayRepeat: boolean) => Promise<Replaced> | undefined) | undefined
   isDraining: boolean
   /** When set, a request waits for it between its guards and its forwarding, as it would for a token. */
   beforeForward: ((response: ServerResponse) => Promise<void>) | undefined

@@ -5,7 +5,7 @@ import type { BearerCaller } from '../../../src/domain/caller.ts'
 import type { Route } from '../../../src/domain/route.ts'
 import type { HeldSession } from '../../../src/domain/session.ts'
 import type { AccessToken, TokenOutcome } from '../../../src/domain/token.ts'
-import { createUpstreamRejections, type UpstreamRejections } from '../../../src/flows/upstream-rejections.ts'
+import { createUpstreamRejections, type Replaced, type UpstreamRejections } from '../../../src/flows/upstream-rejections.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import { after, minutes, seconds } from '../../../src/kernel/time.ts'
 import { manualClock, type ManualClock } from '../../harness/clock.ts'
@@ -58,7 +58,7 @@ const note = (
   over: Partial<Parameters<UpstreamRejections['note']>[0]> = {},
   why: Parameters<UpstreamRejections['note']>[1] = INVALID,
   mayRepeat = true,
-): Promise<AccessToken | undefined> | undefined =>
+): Promise<Replaced> | undefined =>
   rejections.note({ route: orders, requestId: 'r1', principal: 'user', access, held, ...over }, why, mayRepeat)
 
 it('a token that an API calls invalid is replaced, and whoever was refused with it shares what comes', async () => {
@@ -124,12 +124,12 @@ describe('nothing is asked of the provider', () => {
   })
 })
 
-it('the very same token again, a refusal and a fault are no replacement, and nothing throws', async () => {
+it('the very same token again, an ended session and a fault are no replacement, and nothing throws', async () => {
   answer = async (rejected) => ({ kind: 'issued', access: rejected })
   expect(await note(a.accessToken())).toBeUndefined()
   await clock.advance(minutes(2))
   answer = async () => ({ kind: 'refused', code: 'session.ended' })
-  expect(await note(a.accessToken())).toBeUndefined()
+  expect(await note(a.accessToken())).toBe('session.ended')
   await clock.advance(minutes(2))
   answer = async () => {
     throw new Error('canary')
