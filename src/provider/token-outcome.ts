@@ -65,8 +65,8 @@ export const denialOf = (
 
 const commonMeaning = (error: string, spent: Spent): ErrorMeaning | undefined => {
   if (error === 'invalid_grant') return 'grant'
-  // RFC 8693 §2.2.2 has one code for a subject token that is not taken and for an audience that is not granted.
-  if (error === 'invalid_request' && spent === 'subject-token') return 'audience-denied'
+  // RFC 8693 §2.2.2: the subject token is not taken. Some say the same of an audience that is not granted: the broker tries a fresher token once, and knows.
+  if (error === 'invalid_request' && spent === 'subject-token') return 'grant'
   return REFUSALS.get(error)
 }
 

@@ -116,6 +116,13 @@ describe('what Keycloak takes back is noticed at the next refresh, and ends the 
     await ended(browser)
   })
 
+  it('by an exchange as well: a token of a session that is over there is no reason to send people away for good', async () => {
+    const browser = await signedIn()
+    expect((await get(browser, '/api/exchanged/orders')).status).toBe(200)
+    await world.kc.admin.signOutAll()
+    expect(await get(browser, '/api/exchanged/customers')).toMatchObject({ status: 401, body: { code: 'session.ended' } })
+  })
+
   it('an answer that was lost is asked for once more, and then the person signs in again: no storm', async () => {
     const browser = await signedIn()
     expect((await get(browser, '/api/orders')).status).toBe(200)
@@ -130,15 +137,34 @@ describe('what Keycloak takes back is noticed at the next refresh, and ends the 
   })
 })
 
-describe('keys', () => {
-  it('a realm key that is rotated stops no sign-in', async () => {
-    await world.kc.admin.rotateKey()
-    expect((await get(await signedIn(), '/api/orders')).status).toBe(200)
+describe('consent that was taken back', () => {
+  it('is asked for again where a token is wanted, and the session goes on', async () => {
+    const browser = await signedIn('grace')
+    expect((await get(browser, '/api/orders')).status).toBe(200)
+    world.kc.admin.client('sallyport').consentRequired = true
+    expect(await get(browser, '/api/customers')).toMatchObject({ status: 401, body: { code: 'token.consent-required' } })
+    expect(await get(browser, '/api/exchanged/orders')).toMatchObject({ status: 401, body: { code: 'token.consent-required' } })
+    world.kc.admin.client('sallyport').consentRequired = false
+    expect((await get(browser, '/bff/user')).status).toBe(200)
   })
+})
 
+describe('keys', () => {
   it.each(ALGORITHMS)('ID tokens signed with %s are taken', async (algorithm) => {
     world.kc.admin.client('sallyport').idTokenAlgorithm = algorithm
     expect((await get(await signedIn(), '/bff/user')).status).toBe(200)
     world.kc.admin.client('sallyport').idTokenAlgorithm = 'RS256'
+  })
+
+  // The last: the gateway looks for unknown keys once in ten seconds.
+  it('a realm key that is taken away stops no sign-in; a token of before is replaced, and exchanged then', async () => {
+    const browser = await signedIn()
+    expect((await get(browser, '/api/exchanged/orders')).status).toBe(200)
+    const old = world.kc.realm.keys.active.kid
+    await world.kc.admin.rotateKey()
+    world.kc.admin.setKeyState(old, 'disabled')
+    expect((await get(await signedIn('grace'), '/api/orders')).status).toBe(200)
+    expect((await get(browser, '/api/exchanged/customers')).status).toBe(200)
+    expect(world.kc.record.where({ outcome: 'invalid_request' })).toHaveLength(1)
   })
 })

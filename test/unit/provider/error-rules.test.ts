@@ -57,6 +57,14 @@ describe('an error answer is read as its provider means it', () => {
     expect(read(profile, body)).toBe(expected)
   })
 
+  it('`invalid_request` of an exchange is about the token that was turned in, unless the provider says it is about the audience (RFC 8693 §2.2.2)', () => {
+    const told = (error_description: string, spent: Spent): string =>
+      read('keycloak', { error: 'invalid_request', error_description }, spent)
+    expect(told('Invalid token', 'subject-token')).toBe('grant-rejected')
+    expect(told('Requested audience not available: orders', 'subject-token')).toBe('audience-denied')
+    expect(told('Invalid token', 'refresh-token')).toBe('unavailable answered')
+  })
+
   it('`invalid_grant` without anything spent signs nobody out, whatever else stands in it', () => {
     for (const profile of PROFILE_NAMES)
       for (const extra of [{}, { suberror: 'bad_token' }, { error_codes: [50173] }, { error_description: 'x' }])
