@@ -1,6 +1,6 @@
 import { backoff } from '../kernel/backoff.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
-import { after, between, isPausedUntil, seconds } from '../kernel/time.ts'
+import { after, between, isPausedUntil, millis, seconds } from '../kernel/time.ts'
 import type { Refused, Unavailable } from './renewal.ts'
 
 const ENTRIES_MAX = 10_000
@@ -35,7 +35,8 @@ export class HoldOff {
   /** @param pause asked for by the provider; undefined: growing pauses of our own */
   failed(key: string, outcome: Unavailable, now: Instant, pause: Millis | undefined): void {
     const failures = (this.#entries.get(key)?.failures ?? 0) + 1
-    const length = pause ?? backoff(failures - 1, FIRST_PAUSE, LONGEST_PAUSE)
+    // Never less than the provider asked for; more when it goes on like that, or its "try again in five seconds" is a loop that it ends by refusing.
+    const length = millis(Math.max(pause ?? 0, backoff(failures - 1, FIRST_PAUSE, LONGEST_PAUSE)))
     this.#put(key, { until: after(now, length), length, outcome, failures })
   }
 

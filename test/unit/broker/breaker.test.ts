@@ -92,6 +92,19 @@ describe('the hold-off', () => {
     expect(holdOff.outcome('k', after(now, seconds(3)))).toEqual(unavailable('provider.unavailable', seconds(4)))
   })
 
+  // Entra's loop detection (AADSTS50196) answers the same words for as long as one asks.
+  it('pauses longer than a provider asks for that says the same again and again', () => {
+    const holdOff = new HoldOff()
+    const pauses = Array.from({ length: 8 }, () => {
+      holdOff.failed('k', unavailable('provider.unavailable'), now, seconds(5))
+      const outcome = holdOff.outcome('k', now)
+      return outcome?.kind === 'unavailable' ? outcome.retryAfter : 0
+    })
+    expect(pauses[0]).toBe(5000)
+    expect(pauses.at(-1)).toBeGreaterThanOrEqual(15_000)
+    expect(Math.min(...pauses)).toBe(5000)
+  })
+
   it('pauses longer after each failure, and forgets with a success', () => {
     const holdOff = new HoldOff()
     const pauses = [1, 2, 3, 4, 5, 6, 7, 8].map(() => {

@@ -169,7 +169,7 @@ describe.each(['strict', 'tolerant', 'none'] as const)('with rotation %s', (rota
     for (let i = 0; i < 5; i += 1) {
       fleet.provider.answerNext(failed('answered', 'server_too_moody', seconds(5)))
       await broker.user(fleet.held(unlucky), the.orders)
-      await fleet.clock.advance(seconds(6))
+      await fleet.clock.advance(seconds(31))
     }
     expect(fleet.provider.sends).toHaveLength(5)
     expect(wordOf(await broker.user(fleet.held(fleet.session()), the.orders))).toBe('issued')
