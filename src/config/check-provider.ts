@@ -24,6 +24,7 @@ export const checkProvider = (parsed: Parsed, report: Report): void => {
   checkIssuer(provider, profile, report)
   checkTenants(parsed, profile, report)
   checkOverrides(provider, profile, report)
+  checkLoginScopes(provider, profile, report)
   checkAudiences(parsed, profile, report)
   if (provider.groups.resolve && !profile.claims.directory)
     report({ code: 'config.groups-unresolvable', path: ['provider', 'groups', 'resolve'] })
@@ -104,6 +105,11 @@ const checkOverrides = (provider: Provider, profile: ProviderProfile, report: Re
     })
   if (rotation !== 'grace' && provider.rotation_grace !== undefined)
     report({ code: 'config.rotation-grace', path: ['provider', 'rotation_grace'], onKey: true })
+}
+
+const checkLoginScopes = ({ scopes }: Provider, { login }: ProviderProfile, report: Report): void => {
+  const at = scopes?.findIndex((scope) => login.detachingScopes.includes(scope)) ?? -1
+  if (at >= 0) report({ code: 'config.scope-detaches', path: ['provider', 'scopes', at] })
 }
 
 /** What the provider puts into tokens of users whatever is asked for; an exchange names its audience always. */

@@ -152,6 +152,10 @@ export const CONFIG_CODES = {
     'The policy is not one Content-Security-Policy.',
     'Write directives with `;` between them, on one line (`>-` folds several), or `default`, or `off`.',
   ),
+  'config.scope-detaches': warned(
+    'With this scope the provider begins a session of its own for the gateway: who signs out there, or is signed out by an administrator, stays signed in here.',
+    'Remove it: refresh tokens come without it, and last as long as the session there.',
+  ),
   'config.csp-framable': warned(
     'The policy lets other sites put the frontend’s pages into a frame, where clicks can be stolen.',
     "Write `frame-ancestors 'none'` or `'self'`, unless you embed the frontend on purpose.",

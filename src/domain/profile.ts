@@ -90,6 +90,8 @@ export interface CredentialFacts {
 export interface LoginFacts {
   /** `provider.scopes` unless set. */
   readonly scopes: readonly string[]
+  /** With one of these a sign-in begins a session that sign-outs at the provider do not reach. */
+  readonly detachingScopes: readonly string[]
   /** Beside our own parameters of the authorization request; the extras of /bff/login win over them. */
   readonly parameters: Readonly<Record<string, string>>
   /** Of `provider.scopes`, those the provider does not know and would refuse the sign-in for. */

@@ -19,6 +19,7 @@ export const generic: ProviderProfile = {
   credential: { probe: 'refresh-token', probeScope: undefined, hopeless: [] },
   login: {
     scopes: ['openid', 'profile', 'offline_access'],
+    detachingScopes: [],
     parameters: {},
     withheldScopes: [],
     refreshScope: 'narrow',

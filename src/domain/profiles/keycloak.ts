@@ -14,7 +14,7 @@ export const keycloak: ProviderProfile = {
   derivations: ['exchange'],
   // Refresh tokens come without `offline_access`. With it Keycloak begins an offline session and no other: no single sign-on, no word when the user signs out
   // there or an administrator ends the session, and a refresh token that outlives both (docs/interop.md R1).
-  login: { ...generic.login, scopes: ['openid', 'profile'] },
+  login: { ...generic.login, scopes: ['openid', 'profile'], detachingScopes: ['offline_access'] },
   claims: {
     ...generic.claims,
     // Only this client's roles: another client's `admin` says nothing here.

@@ -131,6 +131,14 @@ export const PROVIDER_CASES: readonly Case[] = [
     'home_tenant',
   ),
   c(
+    'config.scope-detaches',
+    'offline sessions at Keycloak',
+    good({ issuer: '  profile: keycloak\n  issuer: https://id.example.com\n  scopes: [profile, offline_access]' }),
+    '5:21',
+    'offline_access',
+    'Remove it',
+  ),
+  c(
     'config.audience-unavailable',
     'an audience at Google',
     good({ issuer: '  profile: google' }, [...ROUTE]),
