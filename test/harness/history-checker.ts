@@ -263,7 +263,8 @@ const judgeSpending = (story: Story, report: Report, count: Count): void => {
   count('refreshes', story.sent.length)
   for (const [spent, sends] of Map.groupBy(story.sent, (one) => one.spent)) {
     const [first, second] = sends
-    if (!first || !second) continue
+    // A token that nobody issued is none: a replica tries its own credential with one (spec §6).
+    if (!first || !second || !story.families.has(spent)) continue
     count('recovery attempts')
     const what = `${spent} by ${sends.map(({ gateway, at }) => `${gateway} at ${Math.round(at)}`).join(', ')}`
     if (failedOver(story, first.at, second.at)) {

@@ -117,6 +117,11 @@ describe('histories that are as they should be', () => {
       { 'sent again after a failover': 1 },
     ],
     ['a sign-in refused by a store that was away', [fault('redis-kill', 50, 900), signIn(1_000, { status: 503 })], {}],
+    [
+      'a made-up token by which each replica tries its credential',
+      [sent(1, 10, 'none'), sent(2, 20, 'none', 1), sent(3, 30, 'none', 2)],
+      {},
+    ],
     ['keys that go', [{ kind: 'key', key: 'k', ttl: 5 }], { keys: 1 }],
   ]
   it.each(table)('%s', (_what, history, counts) => {
