@@ -58,6 +58,7 @@ const buildProvider = (provider: Parsed['provider'], dir: string): ProviderSetti
   target: provider.target,
   rotation: provider.rotation,
   rotationGraceMs: provider.rotation_grace === undefined ? undefined : millis(provider.rotation_grace),
+  assertion: { audience: undefined, key: undefined, type: undefined, rsa: undefined, ...provider.assertion },
   groups: { resolve: provider.groups.resolve },
   par: provider.par,
   logout: {

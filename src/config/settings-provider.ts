@@ -91,6 +91,20 @@ export const providerSettings = z.strictObject({
       .prefault({}),
     { doc: 'Group memberships.', since: '0.2' },
   ),
+  assertion: setting(
+    z
+      .strictObject({
+        audience: setting(z.enum(['issuer', 'token-endpoint']).optional(), { doc: 'What it is addressed to (`aud`).', since: '0.2' }),
+        key: setting(z.enum(['kid', 'x5t#S256', 'x5t', 'x5c']).optional(), {
+          doc: 'How its header names the key of a certificate. `x5c` sends the chain along, for providers that trust a subject and an issuer.',
+          since: '0.2',
+        }),
+        type: setting(z.enum(['JWT', 'client-authentication+jwt']).optional(), { doc: 'Its `typ`.', since: '0.2' }),
+        rsa: setting(z.enum(['PS256', 'RS256']).optional(), { doc: 'What the RSA key of a certificate signs with.', since: '0.2' }),
+      })
+      .prefault({}),
+    { doc: 'Overrides the profile: how a client assertion (`private_key_jwt`) is written.', since: '0.2' },
+  ),
   par: setting(z.enum(['auto', 'on', 'off']).prefault('auto'), {
     doc: 'Pushed authorization requests (RFC 9126), so that the browser carries none of the request: where the provider announces them, always, or only where it takes no other.',
   }),

@@ -53,6 +53,13 @@ export interface ProviderSettings {
   readonly target: 'resource' | 'audience' | 'scope' | undefined
   readonly rotation: 'none' | 'tolerant' | 'grace' | 'strict' | undefined
   readonly rotationGraceMs: Millis | undefined
+  /** Members that are undefined: as the profile says. */
+  readonly assertion: {
+    readonly audience: 'issuer' | 'token-endpoint' | undefined
+    readonly key: 'kid' | 'x5t#S256' | 'x5t' | 'x5c' | undefined
+    readonly type: 'JWT' | 'client-authentication+jwt' | undefined
+    readonly rsa: 'PS256' | 'RS256' | undefined
+  }
   /** Of groups that do not fit into the ID token. */
   readonly groups: { readonly resolve: boolean }
   readonly par: 'auto' | 'on' | 'off'

@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest'
+import { PROFILES } from '../../../src/domain/profiles/profiles.ts'
+import { profileOf } from '../../../src/provider/profiles.ts'
 import { good, loaded } from './a-config.ts'
 
 const TENANT = '5c1d0f6e-0000-4000-8000-000000000001'
@@ -33,6 +35,12 @@ it('tenants are kept in lower case, as claims are compared', () => {
     homeTenant: TENANT,
   })
   expect(provider('  profile: google\n  tenants: [Example.com]').tenants).toEqual(['example.com'])
+})
+
+it('a client assertion is the profile’s but for what the settings say', () => {
+  const settings = provider('  profile: entra\n  tenant: a.example\n  assertion: { key: x5t, rsa: RS256 }')
+  expect(profileOf('entra', settings).assertion).toEqual({ ...PROFILES.entra.assertion, key: 'x5t', rsa: 'RS256' })
+  expect(profileOf('okta', provider('  profile: okta\n  issuer: https://a.example')).assertion).toEqual(PROFILES.okta.assertion)
 })
 
 it('a grace is what the settings say, and front-channel logout what the profile says', () => {
