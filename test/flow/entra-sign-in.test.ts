@@ -123,3 +123,45 @@ describe('a person signs in at Entra', () => {
     expect(world.entra.secrets().length).toBeGreaterThan(10)
   })
 })
+
+describe('tokens that end within seconds, and as large as Entra makes them', () => {
+  let world: EntraWorld
+  beforeAll(async () => {
+    world = await createEntraWorld({
+      entra: {
+        accessTokenSeconds: 4,
+        refreshTokenBytes: 3900,
+        refreshTokenGrowth: 100,
+        client: { idTokenClaims: ['sid', 'login_hint', 'groups'] },
+        users: [{ key: 'ada', name: 'Ada Lovelace', tenant: CONTOSO, upn: 'ada@contoso.example', groups: 200 }],
+      },
+    })
+  })
+  afterAll(() => world.stop())
+
+  it('are renewed with the refresh token that came last, and the browser holds one short cookie all the while', async () => {
+    const browser = new Browser()
+    await signIn(browser, world.url, 'ada', '/bff/user')
+    const seen = new Set<unknown>()
+    await until(
+      'the third token of each of two APIs',
+      async () => {
+        for (const name of ['orders', 'customers']) {
+          const { status, body } = await browser.fetch(`${world.url}/api/${name}`)
+          expect(status).toBe(200)
+          const { claims } = JSON.parse(body) as { readonly claims: Record<string, unknown> }
+          expect(claims['aud']).toBe(guidOf(`app ${name}`))
+          seen.add(`${name} ${String(claims['uti'])}`)
+        }
+        return seen.size >= 6
+      },
+      14_000,
+    )
+    const asUser = world.entra.record.tokenCalls.filter(({ grant }) => grant !== 'client_credentials')
+    const newest = asUser.slice(0, -1).map(({ refreshToken }) => refreshToken)
+    expect(asUser.slice(1).map(({ presented }) => presented)).toEqual(newest)
+    expect(world.entra.record.sentAgain()).toEqual([])
+    expect(Math.max(...world.entra.secrets().map(({ length }) => length))).toBeGreaterThan(8000)
+    expect(sessionCookie(browser)?.[1]).toHaveLength(64)
+  }, 30_000)
+})
