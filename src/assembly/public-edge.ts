@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { createSecureContext } from 'node:tls'
+import { Server as TlsServer } from 'node:tls'
 import type { Settings } from '../config/settings.ts'
 import type { UserContextKeys } from '../crypto/user-context.ts'
 import { ENDPOINTS } from '../contract/paths.ts'
@@ -25,7 +24,6 @@ import { resumeLogin } from '../flows/login-resume.ts'
 import { login } from '../flows/login.ts'
 import { createRevocations, revokeWithSessions } from '../flows/revocations.ts'
 import { createUpstreamRejections } from '../flows/upstream-rejections.ts'
-import { StartError } from '../kernel/start-error.ts'
 import type { Clock } from '../kernel/time.ts'
 import { minutes, systemClock } from '../kernel/time.ts'
 import { createAttempts } from '../login/attempts.ts'
@@ -43,6 +41,7 @@ import { headerDeps } from './header-deps.ts'
 import { pagesOf } from './pages.ts'
 import { APP, type Rooms } from './rooms.ts'
 import type { Telemetry } from './telemetry.ts'
+import { readTlsPair, watchTlsPair } from './tls-listener.ts'
 
 export type PublicEdge = Awaited<ReturnType<typeof wirePublicEdge>>
 
@@ -122,6 +121,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   // 3. The listener.
   const waiting = { count: 0 }
   const sources = roleSources(settings.providers.default.profile, settings.providers.default.clientId)
+  const tls = settings.listen.tls && readTlsPair(settings.listen.tls)
   const app = await createPublicServer({
     context,
     login: {
@@ -176,9 +176,33 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
       resources: { routes: takers, issuer: provider.issuer, scopes: bearer.scopes },
     },
     frontend: { frontend, requireSignIn: settings.frontend?.requireSignIn ?? [], store, forwarder },
-    tls: settings.listen.tls && tlsPair(settings.listen.tls),
+    tls,
   })
-  return { app, open, forwarder, waiting, pools, background, revocations, unsubscribe: () => following.forEach((stop) => stop()) }
+  // Its certificate is replaced while it listens.
+  const certificate =
+    settings.listen.tls &&
+    tls &&
+    watchTlsPair({
+      files: settings.listen.tls,
+      first: tls,
+      use: (pair) => app.server instanceof TlsServer && app.server.setSecureContext(pair),
+      clock: systemClock,
+      log,
+    })
+  return {
+    app,
+    open,
+    forwarder,
+    waiting,
+    pools,
+    background,
+    revocations,
+    reload: async (): Promise<void> => certificate?.reload(),
+    unsubscribe: () => {
+      following.forEach((stop) => stop())
+      certificate?.stop()
+    },
+  }
 }
 
 /** What one address may get wrong in a minute, before it has to wait. */
@@ -189,17 +213,3 @@ const contextDeps = ({ publicUrl, userContext }: Settings, { sign }: UserContext
   claims: userContext.claims,
   issuer: publicUrl.origin,
 })
-
-const tlsPair = ({ certificateFile, privateKeyFile }: NonNullable<Settings['listen']['tls']>) => {
-  const pair = { cert: readFileSync(certificateFile), key: readFileSync(privateKeyFile) }
-  try {
-    createSecureContext(pair)
-  } catch {
-    // What OpenSSL says names neither file.
-    throw new StartError(
-      'listen.tls-unusable',
-      `listen.tls: ${certificateFile} and ${privateKeyFile} are no pair of PEM certificate and key`,
-    )
-  }
-  return pair
-}

@@ -92,7 +92,7 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
   const signals = onProcessEvents({
     log,
     stop: () => void stop(),
-    reload: () => void Promise.all([audit.reopen(), rooms.reload()]),
+    reload: () => void Promise.all([audit.reopen(), rooms.reload(), edge.reload()]),
     flush: () => {
       audit.flushSync()
       telemetry.sink.flushSync()

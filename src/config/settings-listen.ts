@@ -55,8 +55,11 @@ export const listenSettings = z.strictObject({
   tls: setting(
     z
       .strictObject({
-        certificate_file: setting(filePath(), { doc: 'PEM, the leaf first.' }),
-        private_key_file: setting(filePath(), { doc: 'PEM.' }),
+        certificate_file: setting(filePath(), {
+          doc: 'PEM, the leaf first. Looked at every 10 s and on SIGHUP; new connections get the new one.',
+          reload: 'live',
+        }),
+        private_key_file: setting(filePath(), { doc: 'PEM.', reload: 'live' }),
       })
       .optional(),
     { doc: 'TLS on the public listener; without it, TLS ends in front of the gateway.' },
