@@ -112,6 +112,8 @@ const SAID: readonly (readonly [string, Over, Over, string])[] = [
   ['with an empty subject', { sub: '' }, {}, 'subject'],
   ['whose subject ends a log line', { sub: 'ada\nroot' }, {}, 'subject'],
   ['whose subject is a list', { sub: ['ada'] }, {}, 'subject'],
+  ['without a client, so that it could be anybody’s', { client_id: undefined }, {}, 'client'],
+  ['whose client is a list', { client_id: ['a'] }, {}, 'client'],
   ['whose client ends a log line', { client_id: 'a\r\nb' }, {}, 'client'],
   ['that is an ID token by its nonce', { nonce: 'n' }, {}, 'id-token'],
   ['that is an ID token by at_hash', { at_hash: 'h' }, {}, 'id-token'],
