@@ -12,7 +12,7 @@ import { createChangeWatcher } from './change-watch.ts'
 import type { BrokerDeps, Tools } from './deps.ts'
 import { createDerivedTokens } from './derived-tokens.ts'
 import type { Need } from './freshness.ts'
-import { answeredBy, isConfirmedWithin, isGood, isInLastFifth, isUnexpired } from './freshness.ts'
+import { answeredBy, isConfirmed, isConfirmedWithin, isGood, isInLastFifth, isUnexpired } from './freshness.ts'
 import { HoldOff } from './hold-off.ts'
 import { PendingSaves } from './pending-saves.ts'
 import { createParallelRefresh } from './refresh-in-parallel.ts'
@@ -99,14 +99,14 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
     behind(work())
   }
 
-  const isConfirmed = (held: HeldSession, now: Instant): boolean => isConfirmedWithin(held.session, settings.recheckMs, now)
+  const isHeldConfirmed = (held: HeldSession, now: Instant): boolean => isConfirmed(held.session, settings.recheckMs, now)
   /** The provider, or the store that a refresh would need, is away: so much longer. */
   const isWithinGrace = (held: HeldSession): boolean =>
     isConfirmedWithin(held.session, settings.recheckMs + settings.recheckGraceMs, clock.now())
 
   const peekUser: Broker['peekUser'] = (held, ask, now) => {
     const token = held.session.tokens.get(ask.key)
-    if (!isUserGrant(ask.grant) || !token || !isGood(token, now) || !isConfirmed(held, now)) return undefined
+    if (!isUserGrant(ask.grant) || !token || !isGood(token, now) || !isHeldConfirmed(held, now)) return undefined
     if (!held.stale && held.session.grant.refreshToken && isInLastFifth(token, now)) startAhead(held.session, ask, now)
     return token
   }
@@ -139,7 +139,7 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
   }
 
   const confirm: Broker['confirm'] = async (held) => {
-    if (isConfirmed(held, clock.now())) return { kind: 'confirmed' }
+    if (isHeldConfirmed(held, clock.now())) return { kind: 'confirmed' }
     const renewal = held.stale
       ? unavailable('store.unavailable')
       : await renew(held.session, askToConfirmWith(held.session), { kind: 'confirmed' })
@@ -196,7 +196,7 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
     },
     ...bearers,
     replace,
-    isConfirmed,
+    isConfirmed: isHeldConfirmed,
     confirm,
     refreshNow,
     drain,

@@ -36,6 +36,18 @@ export const isInLastFifth = (token: AccessToken, now: Instant): boolean => toke
 /** `confirmedAt` in the future (another replica's clock) counts as just now. */
 export const isConfirmedWithin = (session: Session, length: number, now: Instant): boolean => now - session.grant.confirmedAt <= length
 
+const CONFIRMED_LEAST = seconds(60)
+
+/**
+ * Whether the provider's word on the session still holds: for `recheckMs`, and no longer than half of what the refresh token had left, or it runs out on
+ * somebody at work (Keycloak's SSO idle). Never less than a minute: near an end that no refresh moves, asking more and more often would not help.
+ */
+export const isConfirmed = (session: Session, recheckMs: Millis, now: Instant): boolean => {
+  const { refreshEndsAt, confirmedAt } = session.grant
+  const half = refreshEndsAt === undefined ? recheckMs : Math.max(CONFIRMED_LEAST, (refreshEndsAt - confirmedAt) / 2)
+  return isConfirmedWithin(session, Math.min(recheckMs, half), now)
+}
+
 /**
  * Whether `session` as it is answers the need, and with which token. `undefined`: a call is needed.
  * @param recheckMs how long a confirmation lasts
@@ -48,7 +60,7 @@ export const answeredBy = (
   now: Instant,
 ): { readonly access: AccessToken | undefined } | undefined => {
   const access = session.tokens.get(ask.key)
-  const confirmed = isConfirmedWithin(session, recheckMs, now)
+  const confirmed = isConfirmed(session, recheckMs, now)
   switch (need.kind) {
     case 'token':
       return confirmed && access && isGood(access, now) ? { access } : undefined

@@ -3,7 +3,7 @@ export interface SessionTimers {
   readonly created_at: string
   /** The absolute end; using the session does not move it. */
   readonly ends_at: string
-  /** The idle end; each use moves it. */
+  /** The idle end, here or at the provider, whichever comes first; each use moves it. */
   readonly timeout_at: string
   readonly ends_in_seconds: number
   readonly timeout_in_seconds: number

@@ -13,7 +13,9 @@ export interface SessionViewSettings {
 /** @param seenAt when the session was last used, this request included if it counts as use */
 export const sessionTimers = (settings: SessionViewSettings, held: HeldSession, seenAt: Instant, now: Instant): SessionTimers => {
   const { card, grant } = held.session
-  const timeoutAt = earliest(after(seenAt, settings.idleTimeout), card.endsAt)
+  // What the provider grants ends by itself, too, unless a refresh moves it (Keycloak's SSO idle).
+  const endsAt = earliest(grant.refreshEndsAt ?? card.endsAt, card.endsAt)
+  const timeoutAt = earliest(after(seenAt, settings.idleTimeout), endsAt)
   return {
     created_at: iso(card.createdAt),
     ends_at: iso(card.endsAt),
@@ -22,7 +24,7 @@ export const sessionTimers = (settings: SessionViewSettings, held: HeldSession, 
     timeout_in_seconds: secondsUntil(now, timeoutAt),
     active: true,
     refreshed_at: iso(grant.confirmedAt),
-    refresh_by: iso(earliest(after(grant.confirmedAt, settings.recheck), card.endsAt)),
+    refresh_by: iso(earliest(after(grant.confirmedAt, settings.recheck), endsAt)),
   }
 }
 

@@ -9,7 +9,7 @@ import { sessionCookie, startSignIn } from '../harness/world.ts'
 const ALGORITHMS = ['PS256', 'ES256', 'EdDSA'] as const
 let world: KeycloakWorld
 beforeAll(async () => {
-  world = await createKeycloakWorld({ providerLines: ['  timeout: 1s'] })
+  world = await createKeycloakWorld({ realm: { ssoSessionIdle: 900 }, providerLines: ['  timeout: 1s'] })
   // Keycloak makes the key of an algorithm with its first use; the gateway looks for unknown keys once in ten seconds, and one test below needs that look.
   for (const algorithm of ALGORITHMS) await world.kc.realm.keys.signAs(algorithm, {})
 })
@@ -50,6 +50,12 @@ describe('a person at the gateway and Keycloak', () => {
     const pushed = world.kc.record.requests.find(({ endpoint }) => endpoint === 'par')
     // An offline token would outlive every sign-out at Keycloak (docs/interop.md, R1).
     expect(pushed?.form['scope']?.split(' ')).not.toContain('offline_access')
+  })
+
+  it('is told the end that Keycloak’s own idle time sets, where that is the sooner', async () => {
+    const { body } = await get(await signedIn(), '/bff/session')
+    expect(body['timeout_in_seconds']).toBeLessThanOrEqual(900)
+    expect(body['timeout_in_seconds']).toBeGreaterThan(800)
   })
 
   it('calls two APIs twelve times at once, on a fresh session: one rotation for each, and no refresh token is sent twice', async () => {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { answeredBy, isConfirmedWithin, isGood, isInLastFifth, isUnexpired } from '../../../src/broker/freshness.ts'
-import { after, instant, millis, minutes, seconds } from '../../../src/kernel/time.ts'
+import { answeredBy, isConfirmed, isConfirmedWithin, isGood, isInLastFifth, isUnexpired } from '../../../src/broker/freshness.ts'
+import { after, instant, type Millis, millis, minutes, seconds } from '../../../src/kernel/time.ts'
 import { a, the } from '../../harness/the.ts'
 
 it.each`
@@ -64,3 +64,22 @@ it.each`
   const expiresAt = after(issuedAt, millis(life))
   expect(isGood(a.accessToken({ issuedAt, expiresAt }), instant(expiresAt - left))).toBe(good)
 })
+
+// Keycloak's SSO idle is 30 minutes, and every refresh starts it anew: an hour between two of them signs out somebody at work.
+it.each`
+  refreshLife     | recheck        | after          | confirmed | because
+  ${minutes(30)}  | ${minutes(60)} | ${minutes(15)} | ${true}   | ${'half of what the refresh token has'}
+  ${minutes(30)}  | ${minutes(60)} | ${minutes(16)} | ${false}  | ${'the other half is for the refresh'}
+  ${minutes(600)} | ${minutes(60)} | ${minutes(60)} | ${true}   | ${'the setting is the most'}
+  ${minutes(600)} | ${minutes(60)} | ${minutes(61)} | ${false}  | ${'the setting is the most'}
+  ${undefined}    | ${minutes(60)} | ${minutes(60)} | ${true}   | ${'the provider says nothing of an end'}
+  ${seconds(10)}  | ${minutes(60)} | ${seconds(60)} | ${true}   | ${'near its end for good it is not asked ever more often'}
+  ${seconds(10)}  | ${seconds(30)} | ${seconds(31)} | ${false}  | ${'the setting is the most'}
+`(
+  '$after after a refresh, with $refreshLife of life and recheck $recheck: $confirmed, $because',
+  ({ refreshLife, recheck, after: later, confirmed }) => {
+    const refreshEndsAt = refreshLife === undefined ? undefined : after(the.now, refreshLife as Millis)
+    const session = a.session({ grant: { confirmedAt: the.now, refreshEndsAt } })
+    expect(isConfirmed(session, recheck as Millis, after(the.now, later as Millis))).toBe(confirmed)
+  },
+)

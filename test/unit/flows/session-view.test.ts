@@ -24,6 +24,14 @@ it('counts whole seconds to both ends; the idle end never lies behind the absolu
   })
 })
 
+it('names the provider’s own end where that comes first, and never one behind the absolute end', () => {
+  const timers = (refreshEndsAt: typeof the.now) =>
+    sessionTimers(settings, a.held(a.session({ grant: { refreshEndsAt } })), the.now, the.now)
+  const early = after(the.now, minutes(30))
+  expect(timers(early)).toMatchObject({ timeout_at: new Date(early).toISOString(), refresh_by: new Date(early).toISOString() })
+  expect(timers(after(the.now, minutes(90)))).toMatchObject({ timeout_in_seconds: 3600 })
+})
+
 it('never shows a negative time', () => {
   const late = after(the.now, minutes(6000))
   expect(sessionTimers(settings, a.held(), the.now, late)).toMatchObject({ ends_in_seconds: 0, timeout_in_seconds: 0 })
