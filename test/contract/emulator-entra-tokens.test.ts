@@ -460,6 +460,10 @@ describe('E15: claims', () => {
     expect(refused.body).toMatchObject({ error: 'interaction_required', suberror: 'basic_action', claims: wanted.claims })
     small.sit({ user: 'ada', mfa: false })
     expect((await mine.visit(wanted)).html).toContain('second factor')
+    // A browser that is signed in is asked as well, and nobody being there is no yes.
+    const { cookie = '' } = await mine.visit()
+    small.sit(undefined)
+    expect((await mine.visit(wanted, { cookie })).html).toMatch(/name="mfa" value="yes"/)
     small.sit('ada')
     const stepped = await mine.signIn(wanted, wanted)
     expect(claimsOf(stepped['access_token'])).toMatchObject({ acrs: ['c1'] })

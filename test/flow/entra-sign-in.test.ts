@@ -5,16 +5,17 @@ import { CONTOSO, ORDERS_ID } from '../harness/emulators/entra/defaults.ts'
 import { aadstsReply } from '../harness/emulators/entra/errors.ts'
 import { fault } from '../harness/emulators/core-faults.ts'
 import { guidOf } from '../harness/emulators/entra/directory.ts'
-import { createEntraWorld, type EntraWorld } from '../harness/entra-world.ts'
+import { createEntraWorld, type EntraWorld, userRoute } from '../harness/entra-world.ts'
 import { until } from '../harness/processes.ts'
 import { sessionCookie, signIn } from '../harness/world.ts'
 
 const CUSTOMERS_ID = guidOf('app customers')
+const REPORTS_ID = guidOf('app reports')
 
 describe('a person signs in at Entra', () => {
   let world: EntraWorld
   beforeAll(async () => {
-    world = await createEntraWorld()
+    world = await createEntraWorld({ routes: (entra) => userRoute(entra, 'reports') })
   })
   afterAll(() => world.stop())
   afterEach(() => {
@@ -101,6 +102,22 @@ describe('a person signs in at Entra', () => {
     expect(String(refused.body['code'])).toMatch(/step-up/)
     expect((await call(browser, '/api/orders')).status).toBe(200)
     undo()
+  })
+
+  it('and is asked for a consent that is missing, by the sign-in that the answer names; without it nobody gets in', async () => {
+    const browser = await signedIn()
+    expect((await call(browser, '/api/reports')).status).toBe(200)
+    const newcomer = await signedIn()
+    world.entra.directory.withdrawConsent(world.entra.clientId, REPORTS_ID)
+    const refused = await call(newcomer, '/api/reports')
+    expect(refused).toMatchObject({ status: 401, body: { code: 'token.consent-required', login_url: expect.any(String) as string } })
+    const page = await newcomer.navigate(new URL(String(refused.body['login_url']), world.url), { from: new URL(world.url) })
+    expect(page.body).toContain('Permissions requested')
+    const declined = await newcomer.navigate(page.url, { method: 'POST', body: 'user=ada&consent=no', from: page.url })
+    expect(declined.url.pathname).toBe('/bff/callback')
+    expect((await call(newcomer, '/api/reports')).status).toBe(401)
+    await signIn(newcomer, world.url, 'ada', '/bff/user')
+    expect((await call(newcomer, '/api/reports')).status).toBe(200)
   })
 
   it('and signs out there: the page of Entra names the session by sid alone, and that ends it', async () => {

@@ -97,15 +97,14 @@ const signedIn = (visit: Visit): Reply => {
       if (refusal instanceof Aadsts && refusal.code === 53003) throw new Aadsts(53003, {}, { error: 'access_denied' })
       if (!needsPerson(refusal)) throw refusal
       if (prompt === 'none') throw new Aadsts(50076, { resource: api.id }, { error: 'interaction_required' })
-      if (person === undefined || person.mfa === false) return page('Approve sign in request', 'This tenant requires a second factor.')
+      if (person === undefined || person.mfa === false) return factorPage(visit, user)
       session.mfa = true
     }
   // An authentication context wants the factor in this very visit.
   if (wantsContext !== undefined) {
     if (prompt === 'none' && !session.acrs.includes(wantsContext))
       throw new Aadsts(50076, { resource: api?.id }, { error: 'interaction_required' })
-    if (person?.mfa === false && !session.acrs.includes(wantsContext))
-      return page('Approve sign in request', 'This action requires a second factor.')
+    if ((person === undefined || person.mfa === false) && !session.acrs.includes(wantsContext)) return factorPage(visit, user)
     session.mfa = true
     session.acrs = [...new Set([...session.acrs, wantsContext])]
   }
@@ -165,7 +164,8 @@ const unwelcome = ({ door, app }: Visit, user: User, tenant: string): Aadsts | u
   return undefined
 }
 
-const consentOf = ({ state, app, asked }: Visit, user: User, scopes: AskedScopes, person: Person | undefined): Reply | undefined => {
+const consentOf = (visit: Visit, user: User, scopes: AskedScopes, person: Person | undefined): Reply | undefined => {
+  const { state, app, asked } = visit
   const force = asked.get('prompt') === 'consent'
   for (const { api, names, isDefault } of scopes.targets) {
     const has = state.directory.consented(app.id, api.id, user)
@@ -175,7 +175,12 @@ const consentOf = ({ state, app, asked }: Visit, user: User, scopes: AskedScopes
     const adminOnly = wanted.find((name) => api.api.adminScopes?.includes(name))
     if (adminOnly !== undefined) throw new Aadsts(90094, { scope: adminOnly })
     if (person?.consent === false) throw new Aadsts(65004)
-    if (person === undefined) return page('Permissions requested', wanted.join(' '))
+    if (person === undefined)
+      return page(
+        visit,
+        'Permissions requested',
+        `<p>${escapeHtml(wanted.join(' '))}</p>${hidden(user)}${choice('consent', 'Accept', 'Cancel')}`,
+      )
     if (wanted.length > 0) state.directory.consent({ client: app.id, resource: api.id, scopes: wanted, user: user.key })
   }
   return undefined
@@ -202,14 +207,21 @@ const callback = (
   return redirectReply(url, headers)
 }
 
-const page = (title: string, text: string): Reply =>
-  htmlReply(`<!DOCTYPE html><html><head><title>${title}</title></head><body><h1>${title}</h1><p>${escapeHtml(text)}</p></body></html>`)
+/** Sends the answer to where the request came from, with the request in its address. */
+const page = ({ asked }: Visit, title: string, form: string): Reply =>
+  htmlReply(
+    `<!DOCTYPE html><html><head><title>${title}</title></head><body><h1>${title}</h1><form method="POST" action="?${escapeHtml(String(asked))}">${form}</form></body></html>`,
+  )
+const hidden = ({ key }: User): string => `<input type="hidden" name="user" value="${escapeHtml(key)}">`
+const choice = (name: string, yes: string, no: string): string =>
+  `<button name="${name}" value="yes">${yes}</button><button name="${name}" value="no">${no}</button>`
 
-/** Sends the choice to where the request came from; tests post `user=ada` there (`signIn` of test/harness/world.ts does). */
-const loginPage = ({ state, door, asked }: Visit): Reply => {
+/** Tests post `user=ada` to any of these, and have said yes to everything (`signIn` of test/harness/world.ts does). */
+const loginPage = (visit: Visit): Reply => {
+  const { state, door } = visit
   const users = state.directory.users.filter((user) => door.kind !== 'tenant' || user.oidIn(door.id) !== undefined)
   const buttons = users.map(({ key, name }) => `<button name="user" value="${escapeHtml(key)}">${escapeHtml(name)}</button>`).join('')
-  return htmlReply(
-    `<!DOCTYPE html><html><head><title>Sign in to your account</title></head><body><h1>Pick an account</h1><form method="POST" action="?${escapeHtml(String(asked))}">${buttons}</form></body></html>`,
-  )
+  return page(visit, 'Pick an account', buttons)
 }
+const factorPage = (visit: Visit, user: User): Reply =>
+  page(visit, 'Approve sign in request', `<p>A second factor is required.</p>${hidden(user)}${choice('mfa', 'Approve', 'Deny')}`)

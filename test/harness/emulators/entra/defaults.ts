@@ -5,7 +5,6 @@ export const FABRIKAM = guidOf('tenant fabrikam')
 export const DEFAULT_CLIENT_ID = guidOf('app gateway')
 export const ORDERS_ID = guidOf('app orders')
 
-
 /** Two tenants, two users (Grace is also a guest next door), one confidential client, four APIs: everything a flow test needs without saying so. */
 export const defaultDirectory = (client: Partial<AppOptions>, secret: string): DirectoryOptions => {
   const id = client.id ?? DEFAULT_CLIENT_ID
