@@ -101,7 +101,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   const rejections = createUpstreamRejections({ broker, log, metrics, audit, clock })
   const forwarder = createForwarder({
     agents: pools,
-    ...headerDeps(publicUrl),
+    ...headerDeps(publicUrl, routes),
     trustedProxies: proxies,
     accessLog: access,
     log,

@@ -114,7 +114,7 @@ export const explanationOf = ({ settings, origins }: Pick<Extract<Loaded, { kind
     settings,
     profile,
     scopeRules: { profile, loginScopes: provider.scopes, userAsks: userAsks(routes) },
-    headers: headerDeps(publicUrl),
+    headers: headerDeps(publicUrl, routes),
   }
   return {
     public_url: publicUrl.origin,

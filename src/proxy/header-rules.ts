@@ -8,6 +8,11 @@ export interface HeaderDeps {
   readonly publicUrl: URL
   /** The gateway's own cookies, by name: never sent to an upstream, never set by one. */
   readonly isOwnCookie: (name: string) => boolean
+  /**
+   * Names by which any route tells its upstream who calls. They pass on none: two routes may lead to one upstream, and what only one of them says could be
+   * said through the other.
+   */
+  readonly identityHeaders?: ReadonlySet<string>
   /** On every proxied answer, lower-case names and values in turn, in place of the upstream's own (Strict-Transport-Security). */
   readonly responseHeaders?: readonly string[]
 }
@@ -16,13 +21,13 @@ export interface HeaderDeps {
 const BEARER: TokenHeader = { name: 'authorization', prefix: 'Bearer ' }
 
 /** A route's headers on the way in, compiled: by the forwarder to follow, by `explain` to tell. */
-export const outboundRules = (route: Route, { publicUrl, isOwnCookie }: HeaderDeps): OutboundRules => {
+export const outboundRules = (route: Route, { publicUrl, isOwnCookie, identityHeaders }: HeaderDeps): OutboundRules => {
   const proto = publicUrl.protocol.slice(0, -1)
   const port = publicUrl.port || (proto === 'https' ? '443' : '80')
   const isStripped = route.path !== '' && route.upstreamPath !== route.path
   return {
     only: route.headers.requestOnly && new Set(route.headers.requestOnly),
-    ...(route.headers.requestIdentity && { identity: new Set(route.headers.requestIdentity.map(({ header }) => header)) }),
+    identity: identityHeaders,
     cookies: new Set(route.headers.requestCookies),
     isOwnCookie,
     forwardedTail: `;host="${publicUrl.host}";proto=${proto}`,

@@ -7,7 +7,7 @@ import { isTraceparent, traceparentFrom } from './trace.ts'
 /** What a route lets through, compiled once. */
 export interface OutboundRules {
   readonly only: ReadonlySet<string> | undefined
-  /** Names that this route's identity goes by: nobody else can say them. */
+  /** Names that identity goes by, on whatever route: nobody else can say them. */
   readonly identity?: ReadonlySet<string> | undefined
   readonly cookies: ReadonlySet<string>
   readonly isOwnCookie: (name: string) => boolean

@@ -51,6 +51,7 @@ const routes = (upstream: URL): readonly Route[] => [
         { header: 'x-user', claim: 'sub' },
         { header: 'x-name', claim: 'name' },
         { header: 'x-roles', claim: 'roles' },
+        { header: 'x-employee', claim: 'sub' },
       ],
     },
   }),
@@ -195,6 +196,11 @@ describe('unsigned identity headers', () => {
     // A list has no one reading as a header: nothing is said, and nothing that was sent passes either.
     expect(heard[0]?.headers).not.toHaveProperty('x-roles')
   })
+})
+
+it('what one route says of who calls cannot be said through another one', async () => {
+  await get('/api/plain', { 'X-Employee': 'root' })
+  expect(heard[0]?.headers).not.toHaveProperty('x-employee')
 })
 
 describe('what becomes of a claim', () => {

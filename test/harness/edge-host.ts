@@ -405,7 +405,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   const pools = agents()
   const forwarder = createForwarder({
     agents: pools,
-    ...headerDeps(publicUrl),
+    ...headerDeps(publicUrl, routes),
     trustedProxies: proxies,
     accessLog,
     log,
