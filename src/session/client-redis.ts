@@ -99,9 +99,14 @@ export const proofOf = (username: string | undefined, password: string | undefin
 })
 
 /** What every client and every node of a Cluster has in common. `tls` says that there is TLS; how, the connector decides each time. */
-export const commonOptions = (settings: RedisSettings, access: RedisAccess, find?: () => Promise<RedisAddress>) => ({
+export const commonOptions = (
+  settings: RedisSettings,
+  access: RedisAccess,
+  find?: () => Promise<RedisAddress>,
+  failovers?: FailoverWatch,
+) => ({
   ...FAIL_FAST,
-  Connector: connectorFor(access, find),
+  Connector: connectorFor(access, find, (at) => failovers?.isReplaced(at) ?? false),
   ...(usesTls(settings) && { tls: {} }),
 })
 
@@ -109,14 +114,14 @@ export const commonOptions = (settings: RedisSettings, access: RedisAccess, find
 type Place = Omit<RedisOptions, 'replyMapping'>
 
 const open = (
-  { settings, log, access = createAccess(settings, log) }: ClientDeps,
+  { settings, log, access = createAccess(settings, log), failovers }: ClientDeps,
   place: Place,
   extra: ClientExtra,
   find?: () => Promise<RedisAddress>,
   proof = (from: RedisAccess): Proof => proofOf(settings.username, from.password()),
 ): Redis => {
   const options: RedisOptions & { readonly replyMapping?: 'legacy' } = {
-    ...commonOptions(settings, access, find),
+    ...commonOptions(settings, access, find, failovers),
     ...place,
     ...proof(access),
     retryStrategy: (times) => {

@@ -13,10 +13,12 @@ type Find = () => Promise<RedisAddress>
  * How clients of this room reach a server. Those of ioredis listen to the first error of a socket only: a TLS 1.3 server that refuses our
  * certificate says so after the handshake, often as the second one, and an error that nobody hears ends the process.
  * @param find undefined: the host and port of the client's options
+ * @param isReplaced asked again once the server answers: one that was frozen accepts connections, and is another's predecessor when it goes on
  */
-export const connectorFor = (access: RedisAccess, find?: Find) =>
+export const connectorFor = (access: RedisAccess, find?: Find, isReplaced: (at: RedisAddress) => boolean = () => false) =>
   class extends AbstractConnector {
     readonly #options: RedisOptions
+    #at: RedisAddress | undefined
 
     /** ioredis types it so; they are the options of the client that makes it. */
     constructor(options: unknown) {
@@ -31,6 +33,7 @@ export const connectorFor = (access: RedisAccess, find?: Find) =>
       const at = find ? await find() : { host, port }
       // Disconnected while somebody was asked.
       if (!this.connecting) throw new Error('Connection is closed.')
+      this.#at = at
       const tls = access.tls(at.host)
       const stream = tls ? connect({ ...at, ...tls }) : createConnection(at)
       stream.on('error', (error) => {
@@ -42,6 +45,7 @@ export const connectorFor = (access: RedisAccess, find?: Find) =>
 
     /** Only a primary will do behind sentinels: one of them may not have heard yet. */
     override check(info: { readonly role?: string }): boolean {
-      return find === undefined || info.role === undefined || info.role === 'master'
+      if (find === undefined) return true
+      return (info.role === undefined || info.role === 'master') && !(this.#at && isReplaced(this.#at))
     }
   }
