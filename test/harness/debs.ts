@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 
@@ -50,6 +50,8 @@ export interface DebsRequest {
   /** Works on the unpacked root before anybody sees it; a throw discards it. */
   readonly finish?: (root: string) => void
   readonly timeoutMs?: number
+  /** Also from what was built for this release out of a later one: of the mirror that apt has for this one. */
+  readonly backports?: boolean
 }
 
 /**
@@ -57,7 +59,7 @@ export interface DebsRequest {
  * Built aside and renamed, so that a half-made folder is never used; of two runs at once the first to finish wins, the other takes its folder.
  * @throws when this is no Debian, the network is away, or `finish` throws
  */
-export const unpackDebs = ({ name, packages, finish, timeoutMs = 300_000 }: DebsRequest): string => {
+export const unpackDebs = ({ name, packages, finish, timeoutMs = 300_000, backports = false }: DebsRequest): string => {
   const root = join(cacheHome(), `${name}-${release()}`)
   if (existsSync(root)) return root
   if (!onPath('apt-get') || !onPath('dpkg-deb')) throw new Error('no apt-get and dpkg-deb here')
@@ -76,6 +78,11 @@ export const unpackDebs = ({ name, packages, finish, timeoutMs = 300_000 }: Debs
     }
     const network = { 'Acquire::Retries': '1', 'Acquire::http::Timeout': '30', 'Acquire::https::Timeout': '30' }
     const apt = Object.entries({ ...settings, ...network }).flatMap(([key, value]) => ['-o', `${key}=${value}`])
+    if (backports) {
+      const file = join(work, 'sources.list')
+      writeFileSync(file, backportsSource(run('apt-get', ['indextargets', '--format', '$(REPO_URI) $(RELEASE)', 'Created-By: Packages'])))
+      apt.push('-o', `Dir::Etc::SourceList=${file}`)
+    }
     run('apt-get', [...apt, 'update', '-qq'])
     const closure = run('apt-cache', [...apt, 'depends', '--recurse', ...QUIET_DEPENDS, ...packages])
     // Lines that start with a name are packages; indented ones repeat them as relations, `<name>` is virtual.
@@ -93,6 +100,15 @@ export const unpackDebs = ({ name, packages, finish, timeoutMs = 300_000 }: Debs
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
+}
+
+/** For apt's list beside those in its folder: what this machine has there, and one line more. @throws when apt has no mirror of this release */
+const backportsSource = (targets: string): string => {
+  const [codename] = release().split('-')
+  const mirror = targets.split('\n').find((line) => line.endsWith(` ${codename}`))
+  if (!mirror) throw new Error('apt has no mirror of this release')
+  const own = existsSync('/etc/apt/sources.list') ? readFileSync('/etc/apt/sources.list', 'utf8') : ''
+  return `${own}\ndeb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror.split(' ')[0] ?? ''} ${codename}-backports main\n`
 }
 
 const renameOrTakeTheirs = (from: string, to: string): void => {

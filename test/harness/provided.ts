@@ -11,6 +11,8 @@ declare module 'vitest' {
     redisCluster: readonly number[] | null
     /** Ports of the sentinels; provided to the contract group only. */
     redisSentinels: readonly number[] | null
+    /** Provided to the contract group only. */
+    valkeyUrl: string | null
     /** What `launchBrowser` starts; provided to the browser group only. */
     chromium: Program | null
   }

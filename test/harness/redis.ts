@@ -19,6 +19,8 @@ const sentinelPorts = inject('redisSentinels') ?? undefined
 export const sharedCluster = clusterPorts && { cluster: { nodes: clusterPorts.map(address) }, tls: false }
 export const sharedSentinels = sentinelPorts && behind(sentinelPorts)
 
+export const sharedValkeyUrl: string | undefined = inject('valkeyUrl') ?? undefined
+
 /** What a store is told of these sentinels. */
 export function behind(ports: readonly number[]) {
   return { sentinel: { name: PRIMARY_NAME, nodes: ports.map(address), username: undefined, passwordFile: undefined }, tls: false }
