@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks'
+import { None } from 'openid-client'
 import type { Configuration } from 'openid-client'
 import type { Credential, CredentialSource } from '../domain/credential.ts'
 import type { ProviderProfile } from '../domain/provider.ts'
@@ -55,6 +56,14 @@ export const attempt = async (
   }
   return first.call
 }
+
+/** A grant that carries all its proof in itself and may go to somebody else's endpoint: none of our credentials is sent, and the answer says nothing of them. */
+export const attemptWithout = (
+  { clientId, clock, fetch }: Pick<AttemptDeps, 'clientId' | 'clock'> & { readonly fetch: BoundedFetch },
+  metadata: Metadata,
+  budgetMs: Millis,
+  run: (configuration: Configuration) => Promise<unknown>,
+): Promise<Call> => callProvider({ fetch, clock, clientId, clientAuth: None() }, metadata, budgetMs, run)
 
 const once = async (
   deps: AttemptDeps,

@@ -13,7 +13,7 @@ import type { Clock, Millis } from '../kernel/time.ts'
 import { createAgent } from './agent.ts'
 import { endSessionUrl } from './authorize.ts'
 import { readBearerToken } from './bearer-token.ts'
-import { attempt } from './attempts.ts'
+import { attempt, attemptWithout } from './attempts.ts'
 import type { Call } from './call.ts'
 import { createCredentialConnections } from './credential-connections.ts'
 import { probeCredential } from './credential-probe.ts'
@@ -114,7 +114,10 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
     keys: createKeys({ name, fetch, clock, log, random, timeoutMs: keysTimeoutMs }),
     call: async (grant, metadata, budgetMs, run) => {
       const startedAt = performance.now()
-      const call = await attempt(attemptDeps, metadata, budgetMs, run)
+      const call =
+        grant === 'service_account'
+          ? await attemptWithout({ ...attemptDeps, fetch }, metadata, budgetMs, run)
+          : await attempt(attemptDeps, metadata, budgetMs, run)
       const ms = performance.now() - startedAt
       const outcome = outcomeOf(call)
       const labels = { provider: name, request: grant, outcome }

@@ -119,6 +119,27 @@ describe('a request whose credential is rejected', () => {
     await room.provider.close()
     await hostile.close()
   })
+  it('of somebody else’s endpoint says nothing of ours: a service account carries its own proof', async () => {
+    const hostile = await startHostileProvider()
+    const seen: string[] = []
+    const source = {
+      current: () => secret(CLIENT_SECRET),
+      fallbacks: () => [secret(CLIENT_SECRET)],
+      report: (_: Credential, { kind }: CredentialVerdict) => void seen.push(kind),
+    }
+    const room = providerRoom(hostile.issuer, { clientAuth: source })
+    const key = {
+      email: 'robot@example.com',
+      keyId: 'k1',
+      privateKey: selfSigned().privateKey,
+      tokenEndpoint: new URL(`${hostile.issuer}/token`),
+    }
+    expect((await room.provider.serviceAccount(key, 'ada@example.com', ASK)).kind).not.toBe('issued')
+    expect([seen, hostile.hits('token'), hostile.last('token').parameters.has('client_secret')]).toEqual([[], 1, false])
+    expect(hostile.last('token').headers.authorization).toBeUndefined()
+    await room.provider.close()
+    await hostile.close()
+  })
   it('a probe is one request with one credential, and spends nothing', async () => {
     const hostile = await startHostileProvider()
     const room = providerRoom(hostile.issuer, {
