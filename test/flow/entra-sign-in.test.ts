@@ -7,7 +7,7 @@ import { fault } from '../harness/emulators/core-faults.ts'
 import { guidOf } from '../harness/emulators/entra/directory.ts'
 import { createEntraWorld, type EntraWorld, userRoute } from '../harness/entra-world.ts'
 import { until } from '../harness/processes.ts'
-import { sessionCookie, signIn } from '../harness/world.ts'
+import { sessionCookie, signIn, startSignIn } from '../harness/world.ts'
 
 const CUSTOMERS_ID = guidOf('app customers')
 const REPORTS_ID = guidOf('app reports')
@@ -128,6 +128,26 @@ describe('a person signs in at Entra', () => {
     // Framed by another site: no cookie comes along.
     expect((await fetch(frame)).status).toBe(200)
     expect((await call(browser, '/api/orders')).status).toBe(401)
+  })
+
+  it('and signs out here: Entra is told whom, asks nothing, and sends the browser back to the address that is registered', async () => {
+    const browser = await signedIn()
+    const answer = await browser.fetch(`${world.url}/bff/logout`, { method: 'POST' })
+    const { location } = JSON.parse(answer.body) as { readonly location: string }
+    const page = await browser.navigate(new URL(location, world.url), { from: new URL(world.url) })
+    expect(page.url.href.startsWith(world.entra.url('logout'))).toBe(true)
+    const asked = world.entra.record.requests.find(({ endpoint }) => endpoint === 'logout')?.query ?? {}
+    expect(asked).toMatchObject({
+      logout_hint: expect.stringMatching(/^O\./) as string,
+      post_logout_redirect_uri: `${world.url}/bff/logout/callback`,
+    })
+    expect(asked).not.toHaveProperty('id_token_hint')
+    const next = /id="next" href="([^"]+)"/.exec(page.body)?.[1]?.replaceAll('&#38;', '&') ?? ''
+    const back = await browser.navigate(next, { from: page.url })
+    expect(back.url.origin).toBe(world.url)
+    expect(sessionCookie(browser)).toBeUndefined()
+    // Signed out there as well: the next sign-in asks who it is.
+    expect((await startSignIn(browser, world.url)).body).toContain('Pick an account')
   })
 
   it('and no token, code or secret of Entra’s is in what browsers saw or the gateway wrote', async () => {
