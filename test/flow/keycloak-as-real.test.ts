@@ -1,5 +1,6 @@
 /**
- * The gateway at the Keycloak emulator, by the tests that `npm run interop` runs at a real one. What a real one cannot be made to do is in
- * keycloak-gateway.test.ts; gateway-certificate.test.ts waits ten seconds for a provider that is left alone meanwhile, and is not repeated here.
+ * The gateway at the Keycloak emulator, by the tests that `npm run interop` runs at a real one. Not repeated here: those that wait for a provider that is left alone
+ * for ten seconds (certificate, rotation), and those that are played with more means in keycloak-gateway.test.ts (keys, reuse).
  */
+import '../interop/gateway-callers.test.ts'
 import '../interop/gateway.test.ts'

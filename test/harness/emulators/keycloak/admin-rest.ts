@@ -6,7 +6,7 @@ import { adminOf } from './admin.ts'
 import { userOf } from './defaults.ts'
 import { endpointOf, noSuchRealm, type Parts, partsOf, realmOf, serveRealm } from './keycloak.ts'
 import { realmKeys } from './realm-keys.ts'
-import { type ClientOptions, clientOf, REALM_DEFAULTS, type RealmSettings } from './settings.ts'
+import { type ClientOptions, clientOf, REALM_DEFAULTS, type RealmSettings, type SignatureAlgorithm } from './settings.ts'
 
 export interface KeycloakServer extends Pick<EmulatorServer, 'origin' | 'stop'> {
   readonly admin: { readonly username: string; readonly password: string }
@@ -165,6 +165,8 @@ const addClient = ({ realm, representations }: Administered, body: Json): void =
   realm.clients.set(options.clientId, clientOf(options))
 }
 
+const ALGORITHMS: readonly SignatureAlgorithm[] = ['RS256', 'PS256', 'ES256', 'EdDSA']
+
 /** The representation of a client, as the console exports it. */
 const clientOptionsOf = (body: Json): ClientOptions => {
   const attributes = (body['attributes'] ?? {}) as Readonly<Record<string, string>>
@@ -187,6 +189,7 @@ const clientOptionsOf = (body: Json): ClientOptions => {
         ? undefined
         : `-----BEGIN CERTIFICATE-----\n${certificate.replaceAll(/(.{64})/g, '$1\n')}\n-----END CERTIFICATE-----\n`,
     jwksUrl: attributes['use.jwks.url'] === 'true' ? attributes['jwks.url'] : undefined,
+    idTokenAlgorithm: ALGORITHMS.find((name) => name === attributes['id.token.signed.response.alg']) ?? 'RS256',
     backchannelLogoutUrl: attributes['backchannel.logout.url'],
     backchannelSessionRequired: attributes['backchannel.logout.session.required'] !== 'false',
     backchannelRevokeOffline: attributes['backchannel.logout.revoke.offline.tokens'] === 'true',
