@@ -15,8 +15,7 @@ let gateway: Gateways
 let upstream: Upstream
 const slow: NodeJS.Timeout[] = []
 
-beforeAll(async () => {
-  upstream = await startUpstream()
+const start = async (): Promise<void> => {
   const places = await freePlaces(1)
   hostile = await startHostileProvider(`http://localhost:${places[0]?.public}/bff/callback`)
   const route = (name: string): string[] => [
@@ -31,6 +30,10 @@ beforeAll(async () => {
     lines: ['telemetry: { log: { level: debug } }'],
     routes: [...route('orders'), ...route('invoices')],
   })
+}
+beforeAll(async () => {
+  upstream = await startUpstream()
+  await start()
 })
 afterAll(async () => {
   await gateway.stop()
@@ -238,7 +241,7 @@ describe('a token answer that does not hold signs nobody in', () => {
       const spoiled = await attempt()
       await comeBack(spoiled)
       await expectRefused(spoiled, { status: 400, code: 'login.response-invalid', check: 'iss' })
-      expect(hostile.hits('token')).toBe(0)
+      expect(hostile.requests.filter(({ parameters }) => parameters.get('grant_type') === 'authorization_code')).toEqual([])
       const good = await attempt()
       good.callback.searchParams.set('iss', hostile.issuer)
       expect((await comeBack(good)).url.pathname).toBe('/here')
@@ -306,5 +309,43 @@ describe('on refresh', () => {
     await failed('expiry', 'ada')
     delete hostile.script.token
     expect((await browser.fetch(`${gateway.url}/api/orders`)).status).toBe(200)
+  })
+
+  // Of all that is wrong with an answer, these four have signed people out of other gateways.
+  it.each<[string, number, () => void | Promise<void>]>([
+    ['an empty 400', 503, () => void (hostile.script.token = () => ({ status: 400, body: '' }))],
+    [
+      'a challenge instead of an error',
+      503,
+      () =>
+        void (hostile.script.token = () => ({ status: 401, headers: { 'www-authenticate': 'Bearer error="invalid_grant"' }, body: '' })),
+    ],
+    [
+      'keys that are away while a new one signs',
+      200,
+      async () => {
+        const early = await hostile.newSigner()
+        hostile.script.jwks = () => ({ status: 503 })
+        hostile.script.token = async () => ({ body: await hostile.tokens({ id_token: await hostile.idToken({}, {}, early) }) })
+      },
+    ],
+    // The last: whoever met it leaves the provider alone for a while.
+    [
+      'an HTML 502',
+      503,
+      () => void (hostile.script.token = () => ({ status: 502, headers: { 'content-type': 'text/html' }, body: '<p>canary' })),
+    ],
+  ])('%s ends no session: that call is answered %i, the others go on, and so does the person', async (_name, status, plant) => {
+    const ends = () => auditOf(gateway.gateways[0]).filter(({ event }) => event === 'session.ended').length
+    const endedBefore = ends()
+    const browser = await signedIn()
+    const before = hostile.hits('token')
+    await plant()
+    const answer = await browser.fetch(`${gateway.url}/api/invoices`)
+    expect([answer.status, hostile.hits('token') - before]).toEqual([status, 1])
+    if (status === 503) expect(answer.headers['retry-after']).toBeDefined()
+    expect((await browser.fetch(`${gateway.url}/api/orders`)).status).toBe(200)
+    expect((await browser.fetch(`${gateway.url}/bff/user`)).status).toBe(200)
+    expect(ends()).toBe(endedBefore)
   })
 })
