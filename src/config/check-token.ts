@@ -1,4 +1,5 @@
 import type { ProviderProfile } from '../domain/profile.ts'
+import type { GrantName } from '../domain/token.ts'
 import { grantsOf } from './build-token.ts'
 import type { Report } from './report.ts'
 import type { Parsed } from './schema.ts'
@@ -50,13 +51,13 @@ const checkGrant = (route: RouteInput, i: number, profile: ProviderProfile, repo
         : `the grant ${token.grant} does not yield tokens of principal ${token.principal} here`
     return report({ code: 'config.route-grant-mismatch', path, reason, ...(token.grant === 'auto' && { onKey: true }) })
   }
-  const lacks = chosen.find((grant) => (grant === 'exchange' || grant === 'on_behalf_of') && !profile.derivations.includes(grant))
+  const lacks = chosen.find((grant) => !isKnown(grant, profile))
   if (lacks)
     return report({
       code: 'config.route-grant-unavailable',
       path: [...at, 'grant'],
       reason: `a provider of profile ${profile.name} does not know the grant ${lacks}`,
-      ...(profile.derivations[0] && { fix: `Leave \`grant\` away, or write \`grant: ${profile.derivations[0]}\`.` }),
+      fix: otherThan(lacks, profile),
     })
   // 2. What a grant needs.
   if (token.key_file === undefined && chosen.some((grant) => grant === 'static' || grant === 'service_account'))
@@ -96,6 +97,17 @@ const checkGrant = (route: RouteInput, i: number, profile: ProviderProfile, repo
         onKey: true,
         reason: `\`${name}\` goes with ${owners.map((owner) => `\`grant: ${owner}\``).join(' or ')} only`,
       })
+}
+
+/** Keys and callers' tokens need no provider; a service account has its own. */
+const isKnown = (grant: GrantName, { derivations, grants }: ProviderProfile): boolean => {
+  if (grant === 'client_credentials') return grants.app !== undefined
+  return (grant !== 'exchange' && grant !== 'on_behalf_of') || derivations.includes(grant)
+}
+
+const otherThan = (grant: GrantName, { derivations: [other] }: ProviderProfile): string => {
+  if (grant === 'client_credentials') return 'Write `grant: static` with a key, or `principal: user` with `grant: service_account`.'
+  return other === undefined ? 'Leave `grant` away: `auto` knows.' : `Leave \`grant\` away, or write \`grant: ${other}\`.`
 }
 
 const isEmpty = (ask: RouteInput['token']['subject']): boolean => ask !== undefined && ask.audience === undefined && ask.scopes.length === 0

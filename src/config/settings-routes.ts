@@ -87,6 +87,7 @@ const routeSettings = z.strictObject({
       .max(2)
       .prefault(['session']),
     {
+      since: '0.2',
       doc: '`session`: browsers with a session. `bearer`: services and native applications with an access token whose audience is the gateway.',
     },
   ),

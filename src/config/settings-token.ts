@@ -32,23 +32,29 @@ export const tokenSettings = z.strictObject({
   audience: setting(audience(), { doc: 'For whom the token is.', example: 'api://orders' }),
   scopes: setting(scopes(), { doc: 'The scopes it carries.', example: '[orders.read]' }),
   subject: setting(otherToken().optional(), {
+    since: '0.2',
     doc: 'With `exchange` and `on_behalf_of`, for sessions: which of the session’s own access tokens is turned in. `exchange` takes what the sign-in yields unless set; `on_behalf_of` needs it. A bearer caller brings its own.',
   }),
   actor: setting(otherToken().optional(), {
+    since: '0.2',
     doc: 'With `exchange`: an access token of the application goes along, so that the new token says who acts for the user (RFC 8693 §4.1).',
   }),
   key_file: setting(filePath().optional(), {
+    since: '0.2',
     doc: 'With `static`: the API key and nothing else. With `service_account`: the JSON key file of a service account. Read again when it changes.',
     example: '/run/secrets/orders-key',
   }),
   subject_claim: setting(plainText('the name of a claim', 128).optional(), {
+    since: '0.2',
     doc: 'With `service_account`: the claim of the session’s ID token that names the user to act as; `email` unless set, and then only a verified one.',
   }),
   header: setting(headerName().optional(), {
+    since: '0.2',
     doc: 'With `static`: the header that carries the key; `Authorization` unless set.',
     example: 'X-API-Key',
   }),
   scheme: setting(plainText('an authentication scheme', 32).optional(), {
+    since: '0.2',
     doc: 'With `static`: the word in front of the key; `Bearer` in `Authorization`, none in other headers unless set.',
   }),
 })
