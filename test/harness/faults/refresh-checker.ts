@@ -35,11 +35,14 @@ type Outcome = 'received' | 'not-spent' | 'unknown'
  */
 export const checkRefreshes = (events: readonly HistoryEvent[], bounds: RefreshBounds): RefreshVerdict => {
   const violations: string[] = []
-  const sent = kindOf(events, 'sent').toSorted((a, b) => a.at - b.at)
   const answered = kindOf(events, 'issued').toSorted((a, b) => a.at - b.at)
   const answers = new Map(answered.flatMap((answer) => (answer.sent === undefined ? [] : [[answer.sent, answer] as const])))
   const kills = kindOf(events, 'fault').filter(({ fault }) => fault === 'gateway-kill')
   const sessionOf = new Map(answered.flatMap(({ refresh, subject }) => (refresh && subject ? [[refresh, subject] as const] : [])))
+  // A token that nobody issued is none: a replica tries its own credential with one (spec §6).
+  const sent = kindOf(events, 'sent')
+    .filter(({ spent }) => sessionOf.has(spent))
+    .toSorted((a, b) => a.at - b.at)
 
   const fellWithin = (gateway: number, from: At, to: At): boolean =>
     kills.some((kill) => kill.gateway === gateway && kill.from >= from && kill.from <= to)
