@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Browser } from '../harness/browser.ts'
 import { type Fault, fault } from '../harness/emulators/core-faults.ts'
+import { FABRIKAM } from '../harness/emulators/entra/defaults.ts'
 import { aadstsReply } from '../harness/emulators/entra/errors.ts'
 import { createEntraWorld, type EntraWorld } from '../harness/entra-world.ts'
 import { chooseUser, sessionCookie, signIn, startSignIn } from '../harness/world.ts'
@@ -116,6 +117,8 @@ describe('a sign-in at Entra meets', () => {
       fault.idTokenAudience(),
       fault.idTokenNonce(),
       fault.idTokenSubject(''),
+      // A tenant that its own issuer is not.
+      fault.idTokenClaims({ tid: FABRIKAM }),
       fault.idTokenExpired(),
       fault.idTokenUnsigned(),
       fault.idTokenUnknownKey(),
