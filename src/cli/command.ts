@@ -25,6 +25,7 @@ export interface Options {
   readonly provider: string | undefined
   readonly olderThan: string | undefined
   readonly all: boolean
+  readonly force: boolean
   readonly limit: number | undefined
   /** What is no option, in order. */
   readonly operands: readonly string[]
@@ -55,6 +56,7 @@ export const OPTIONS = {
   provider: { type: 'string', help: '--provider P         of this provider, by its name in the settings' },
   'older-than': { type: 'string', help: '--older-than LENGTH  signed in before: a length such as 8h, or a time such as 2026-11-20T10:00Z' },
   all: { type: 'boolean', help: '--all                every session' },
+  force: { type: 'boolean', help: '--force              also the last usable one' },
   limit: { type: 'string', help: '--limit N            at most so many; 100' },
   output: { type: 'string', short: 'o', help: '--output, -o FORMAT  text (default) or json' },
 } as const

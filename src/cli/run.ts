@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { EXIT, json, OPTIONS, painter, UsageError, type Command, type ExitCode, type Options, type Shell } from './command.ts'
 import { configCommands } from './config-commands.ts'
+import { credentialsCommands } from './credentials-command.ts'
 import { demo } from './demo.ts'
 import { errorCommand } from './error-command.ts'
 import { explain } from './explain.ts'
@@ -10,7 +11,16 @@ import { serve } from './serve.ts'
 import { sessionsCommands } from './sessions-command.ts'
 import { version } from './version.ts'
 
-export const COMMANDS: readonly Command[] = [serve, demo, ...configCommands, explain, errorCommand, ...sessionsCommands, ...keysCommands]
+export const COMMANDS: readonly Command[] = [
+  serve,
+  demo,
+  ...configCommands,
+  explain,
+  errorCommand,
+  ...sessionsCommands,
+  ...keysCommands,
+  ...credentialsCommands,
+]
 
 /** @param argv what follows the program's name */
 export const run = async (argv: readonly string[], shell: Shell): Promise<ExitCode> => {
@@ -44,6 +54,7 @@ const dispatch = async (argv: readonly string[], shell: Shell): Promise<ExitCode
     provider: values.provider,
     olderThan: values['older-than'],
     all: values.all ?? false,
+    force: values.force ?? false,
     limit: values.limit === undefined ? undefined : Number(values.limit),
     tokenSeconds: tokenSeconds(values['token-seconds']),
     port: values.port === undefined ? undefined : Number(values.port),
@@ -69,6 +80,7 @@ interface Values {
   readonly provider?: string
   readonly 'older-than'?: string
   readonly all?: boolean
+  readonly force?: boolean
   readonly limit?: string
 }
 
@@ -90,8 +102,8 @@ const parsed = (args: readonly string[], command: Command): { readonly values: V
     ),
   )
   const misused = new UsageError(`that is not how \`${command.name}\` is called: sallyport ${command.usage}`)
-  // A ref that begins with a hyphen is put behind `--`: no option of ours has 22 characters.
-  const isRef = (arg: string): boolean => command.operandsAreRefs === true && /^-[\w-]{21}$/.test(arg)
+  // A ref or a thumbprint that begins with a hyphen is put behind `--`: no option of ours has 22 or 43 characters.
+  const isRef = (arg: string): boolean => command.operandsAreRefs === true && /^-(?:[\w-]{21}|[\w-]{42})$/.test(arg)
   const ordered = args.some(isRef) ? [...args.filter((arg) => !isRef(arg)), '--', ...args.filter(isRef)] : args
   try {
     const given = parseArgs({ args: [...ordered], options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: true })

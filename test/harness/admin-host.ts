@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { adminSessions } from '../../src/assembly/admin-sessions.ts'
 import { ephemeralKeyring } from '../../src/crypto/keyring.ts'
 import { createSealer } from '../../src/crypto/seal.ts'
+import { certificateDirSource } from '../../src/credentials/source-certificate-file.ts'
 import { secretFileSource } from '../../src/credentials/source-secret-file.ts'
 import type { AuditEvent } from '../../src/domain/audit-event.ts'
 import type { SessionDirectory } from '../../src/domain/session-directory.ts'
@@ -18,6 +19,7 @@ import { shell } from '../unit/cli/a-shell.ts'
 import { good } from '../unit/config/a-config.ts'
 import { canary } from './canary.ts'
 import { credentialSet, digestName } from './credential-set.ts'
+import type { TestSet } from './credential-set.ts'
 import { a, the } from './the.ts'
 
 export interface AdminHost {
@@ -27,6 +29,9 @@ export interface AdminHost {
   /** Planted in every session: refresh token, access token, ID token, a claim, and the cookies made so far. */
   readonly secrets: string[]
   readonly socket: string
+  /** The gateway's own: the secret of a file, and pairs in `pairs`. */
+  readonly credentials: TestSet
+  readonly pairs: string
   readonly config: string
   /** What the store and the provider do instead of working. */
   readonly broken: { store: boolean; provider: boolean }
@@ -44,6 +49,8 @@ export const adminHost = async (): Promise<AdminHost> => {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-admin-'))
   const socket = join(folder, 'admin.sock')
   const config = join(folder, 'gateway.yaml')
+  const pairs = join(folder, 'pairs')
+  mkdirSync(pairs)
   writeFileSync(join(folder, 'secret'), 'x'.repeat(32))
   writeFileSync(
     config,
@@ -84,11 +91,14 @@ export const adminHost = async (): Promise<AdminHost> => {
   const provider = { name: 'default', issuer: async () => (broken.provider ? undefined : the.issuer) } as Parameters<
     typeof adminSessions
   >[1]['provider']
-  const { set } = await credentialSet([secretFileSource(join(folder, 'secret'), 'client_secret_post', digestName)])
+  const credentials = await credentialSet([
+    certificateDirSource({ dir: pairs, method: 'private_key_jwt' }),
+    secretFileSource(join(folder, 'secret'), 'client_secret_post', digestName),
+  ])
   const app = createAdminServer({
     status: () => ({ mode: 'live' }),
     sessions: adminSessions({ keysSettleMs: minutes(5) }, { store, directory, provider, keyring }, audit, clock, clock),
-    credentials: credentialAdmin({ credentials: set, audit }),
+    credentials: credentialAdmin({ credentials: credentials.set, audit }),
     audit,
   })
   await listenOnSocket(app, socket)
@@ -100,6 +110,8 @@ export const adminHost = async (): Promise<AdminHost> => {
     events,
     secrets,
     socket,
+    credentials,
+    pairs,
     config,
     broken,
     now,

@@ -1,0 +1,117 @@
+import type { AdminCredentials, AdminCredentialVerdict } from '../contract/admin.ts'
+import { adminClient, tellProblem } from './admin-client.ts'
+import { EXIT, json, UsageError, type Command, type ExitCode, type Options, type Shell } from './command.ts'
+import { labelled, table } from './text-table.ts'
+
+const WIDTH = 140
+const DAY_MS = 86_400_000
+
+const status = async (options: Options, shell: Shell): Promise<ExitCode> => {
+  const client = adminClient(options, shell)
+  if (!client) return EXIT.findings
+  const answer = await client({ path: '/admin/credentials' })
+  if (answer.kind === 'problem') return tellProblem(answer.problem, shell)
+  const all = answer.value as AdminCredentials
+  shell.out(options.output === 'json' ? json(all) : statusText(all, Math.max(80, shell.columns ?? WIDTH)))
+  // Something an operator has to do: nothing usable, the one in use rejected, or a file that is no good.
+  const isWell = all.ready && all.faults.length === 0 && !all.credentials.some(({ why }) => why === 'in-use-rejected')
+  return isWell ? EXIT.ok : EXIT.findings
+}
+
+const statusText = ({ ready, credentials, faults }: AdminCredentials, width: number): string => {
+  const rows = credentials.map((one) => [one.id.slice(0, 12), one.file || one.setting, one.method, one.state, endOf(one), one.message])
+  const notes = credentials.flatMap((one): (readonly [string, string])[] => [
+    [
+      one.id.slice(0, 12),
+      one.thumbprint_sha1 === null ? `${one.method}${one.kid === null ? '' : `, kid ${one.kid}`}` : `SHA-1 ${hex(one.thumbprint_sha1)}`,
+    ],
+    ...(one.thumbprint_sha256 === null ? [] : [['', `SHA-256 ${hex(one.thumbprint_sha256)}`] as const]),
+    ...(one.rejection === null ? [] : [['', `the provider said ${one.rejection} at ${minuteOf(one.rejected_at)}`] as const]),
+    ...(one.lost_by_restart ? [['', 'a restart would lose it: its files are gone'] as const] : []),
+    ...(one.unstaged && !one.lost_by_restart
+      ? [['', 'its source holds one at a time: with a folder (certificate_dir) the next one can be registered first'] as const]
+      : []),
+  ])
+  const wrong = faults.map(({ file, message }): readonly [string, string] => [file, message])
+  return [
+    credentials.length === 0 ? 'there is no credential\n' : table(['ID', 'FILE', 'METHOD', 'STATE', 'ENDS', 'WHY'], rows, width),
+    ...(notes.length === 0 ? [] : [labelled(notes, width, 0)]),
+    ...(wrong.length === 0 ? [] : [`not usable:\n${labelled(wrong, width)}`]),
+    ...(ready ? [] : ['nothing usable: this replica is not ready\n']),
+  ].join('\n')
+}
+
+/** As portals write them. */
+const hex = (thumbprint: string): string => thumbprint.toUpperCase()
+const minuteOf = (iso: string | null): string => (iso === null ? '-' : `${iso.slice(0, 16).replace('T', ' ')}Z`)
+const endOf = ({ not_after: end }: AdminCredentials['credentials'][number]): string =>
+  end === null ? '-' : `${end.slice(0, 10)} (${Math.floor((Date.parse(end) - Date.now()) / DAY_MS)} days)`
+
+const named = ({ operands: [name] }: Options): string => {
+  if (name === undefined || !/^[\w:-]{8,95}$/.test(name))
+    throw new UsageError('which credential? give eight characters or more of its ID or thumbprint, as `credentials status` shows them')
+  return encodeURIComponent(name)
+}
+
+const verify = async (options: Options, shell: Shell): Promise<ExitCode> => {
+  const name = named(options)
+  const client = adminClient(options, shell)
+  if (!client) return EXIT.findings
+  const answer = await client({ method: 'POST', path: `/admin/credentials/${name}/verify` })
+  if (answer.kind === 'problem') return tellProblem(answer.problem, shell)
+  const { verdict, code } = answer.value as AdminCredentialVerdict
+  const said = { accepted: 'the provider takes it', rejected: 'the provider rejects it', none: 'no verdict' }[verdict]
+  shell.out(options.output === 'json' ? json({ verdict, code }) : `${said}${code === null ? '' : `: ${code}`}\n`)
+  return verdict === 'accepted' ? EXIT.ok : verdict === 'rejected' ? EXIT.findings : EXIT.unreachable
+}
+
+const order = async (what: 'promote' | 'withdraw', options: Options, shell: Shell): Promise<ExitCode> => {
+  const name = named(options)
+  const client = adminClient(options, shell)
+  if (!client) return EXIT.findings
+  const path = `/admin/credentials/${name}/${what}`
+  const answer = await client({ method: 'POST', path, ...(what === 'withdraw' && { body: { force: options.force } }) })
+  if (answer.kind === 'problem') return tellProblem(answer.problem, shell)
+  const { outcome } = answer.value as { readonly outcome: 'done' | 'here-only' }
+  const done = what === 'promote' ? 'it is used from now on' : 'it is used no more: remove its files, too'
+  const where = outcome === 'done' ? '' : '; the other replicas do not know yet, the store does not answer: this one goes on telling them'
+  shell.out(options.output === 'json' ? json({ outcome }) : `${done}${where}\n`)
+  return outcome === 'done' ? EXIT.ok : EXIT.unreachable
+}
+
+export const credentialsCommands: readonly Command[] = [
+  {
+    name: 'credentials status',
+    summary: 'show what the gateway proves itself with, in which state and why',
+    usage: 'credentials status --config FILE',
+    options: ['config', 'output'],
+    run: status,
+  },
+  {
+    name: 'credentials verify',
+    summary: 'ask the provider whether it takes a credential; changes nothing',
+    usage: 'credentials verify --config FILE ID',
+    options: ['config', 'output'],
+    operandsMax: 1,
+    operandsAreRefs: true,
+    run: verify,
+  },
+  {
+    name: 'credentials promote',
+    summary: 'use a credential from now on, on all replicas',
+    usage: 'credentials promote --config FILE ID',
+    options: ['config', 'output'],
+    operandsMax: 1,
+    operandsAreRefs: true,
+    run: (options, shell) => order('promote', options, shell),
+  },
+  {
+    name: 'credentials withdraw',
+    summary: 'stop a credential at once, on all replicas',
+    usage: 'credentials withdraw --config FILE [--force] ID',
+    options: ['config', 'force', 'output'],
+    operandsMax: 1,
+    operandsAreRefs: true,
+    run: (options, shell) => order('withdraw', options, shell),
+  },
+]

@@ -1,0 +1,97 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { AdminCredentials } from '../../src/contract/admin.ts'
+import { instant } from '../../src/kernel/time.ts'
+import { adminHost, type AdminHost } from '../harness/admin-host.ts'
+import { selfSigned, type SelfSigned } from '../harness/self-signed.ts'
+
+const DAY = 86_400_000
+/** The manual clock of credential sets stands here. */
+const NOW = instant(Date.UTC(2026, 10, 2, 8))
+const pairOf = (days: number): SelfSigned =>
+  selfSigned({ kind: 'ec', notBefore: new Date(NOW - days * DAY), notAfter: new Date(NOW + 90 * DAY) })
+
+let host: AdminHost
+beforeEach(async () => {
+  host = await adminHost()
+})
+afterEach(() => host.close())
+
+const put = async (name: string, { certificate, key }: Pick<SelfSigned, 'certificate' | 'key'>): Promise<void> => {
+  writeFileSync(join(host.pairs, `${name}.crt`), certificate)
+  writeFileSync(join(host.pairs, `${name}.key`), key)
+  await host.credentials.set.reload()
+}
+const status = async (): Promise<AdminCredentials> =>
+  JSON.parse((await host.cli('credentials', 'status', '-o', 'json')).out) as AdminCredentials
+const inUse = async (): Promise<string | undefined> => (await status()).credentials.find(({ state }) => state === 'active')?.id
+const events = () => host.events.flatMap((event) => (event.event === 'admin.command' ? [`${event.command} ${event.outcome}`] : []))
+
+describe('sallyport credentials, over the admin socket', () => {
+  it('shows what is loaded with its thumbprints as portals show them, and what is wrong with which file; never a secret', async () => {
+    const [good, half] = [pairOf(3), pairOf(2)]
+    await put('good', good)
+    await put('half', { ...half, key: half.key.slice(0, 60) })
+    const { code, out } = await host.cli('credentials', 'status')
+    expect(code).toBe(1) // a file that is no good is a finding
+    expect(out).toContain(good.thumbprint.slice(0, 12))
+    expect(out).toContain(Buffer.from(good.thumbprint, 'base64url').toString('hex').toUpperCase())
+    expect(out).toMatch(/half\.crt +no PEM private key/)
+    expect(out).toContain('client_secret_post')
+    const written = JSON.stringify([out, await status(), host.credentials.lines])
+    for (const secret of [good.key.split('\n')[1] ?? '-', 'x'.repeat(32)]) expect(written).not.toContain(secret)
+    expect(events()).toEqual(['credentials.status ok', 'credentials.status ok'])
+  })
+
+  it('promotes by a part of the id or of a thumbprint, and withdraws', async () => {
+    const [old, next] = [pairOf(9), pairOf(3)]
+    await put('old', old)
+    await put('next', next)
+    expect(await inUse()).toBe(await inUse())
+    const by = Buffer.from(next.thumbprint, 'base64url')
+      .toString('hex')
+      .toUpperCase()
+      .replaceAll(/(..)(?=.)/g, '$1:')
+      .slice(0, 29)
+    expect(await host.cli('credentials', 'promote', by)).toMatchObject({ code: 0, out: 'it is used from now on\n' })
+    expect(await inUse()).toBe(next.thumbprint)
+    expect(await host.cli('credentials', 'withdraw', next.thumbprint)).toMatchObject({ code: 0 })
+    expect(await inUse()).not.toBe(next.thumbprint)
+    expect((await status()).credentials.find(({ id }) => id === next.thumbprint)).toMatchObject({ state: 'withdrawn', why: 'withdrawn' })
+    expect(events().filter((line) => !line.includes('status'))).toEqual(['credentials.promote done', 'credentials.withdraw done'])
+    expect(host.credentials.events).toContainEqual({ event: 'credential.withdrawn', provider: 'default', credential: next.thumbprint })
+  })
+
+  it('withdraws the last usable one only by force', async () => {
+    const [only] = (await status()).credentials
+    const id = only?.id ?? ''
+    expect(await host.cli('credentials', 'withdraw', id)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('credential.last-usable') as string,
+    })
+    expect((await status()).ready).toBe(true)
+    expect(await host.cli('credentials', 'withdraw', id, '--force')).toMatchObject({ code: 0 })
+    expect(await status()).toMatchObject({ ready: false })
+    expect((await host.cli('credentials', 'status')).out).toContain('nothing usable: this replica is not ready')
+  })
+
+  it('verify asks and changes nothing; without a probe there is no verdict', async () => {
+    const [only] = (await status()).credentials
+    expect(await host.cli('credentials', 'verify', only?.id ?? '')).toMatchObject({ code: 3, out: 'no verdict: no-probe\n' })
+    host.credentials.set.start(async () => ({ kind: 'rejected', code: 'AADSTS700027' }))
+    expect(await host.cli('credentials', 'verify', only?.id ?? '')).toMatchObject({
+      code: 1,
+      out: 'the provider rejects it: AADSTS700027\n',
+    })
+    host.credentials.set.stop()
+  })
+
+  it.each([
+    ['nobody has', 'A'.repeat(43), 'credential.unknown'],
+    ['too short to be meant', 'AAAA', 'give eight characters or more'],
+    ['that is a path', '../../sessions', 'give eight characters or more'],
+  ])('a name %s is refused', async (_name, name, said) => {
+    for (const command of ['verify', 'promote', 'withdraw']) expect((await host.cli('credentials', command, name)).err).toContain(said)
+  })
+})
