@@ -59,8 +59,6 @@ export interface IssuerFacts {
   readonly hosts: Readonly<Record<string, string>>
   /** Words in the tenant's place that stand for several; then `provider.tenants` says which. */
   readonly aliases: readonly string[]
-  /** Signing keys say which issuer they are for (`issuer` beside the JWK), and it must be the token's. */
-  readonly keysNameIssuer: boolean
 }
 
 /** RFC 7523 §3, as the provider wants it. Always one audience, as a string (CVE-2025-27370). */

@@ -24,7 +24,6 @@ export const entra: ProviderProfile = {
       singapore: 'login.sovcloud-identity.sg',
     },
     aliases: ['common', 'organizations'],
-    keysNameIssuer: true,
   },
   assertion: { audience: 'token-endpoint', key: 'x5t#S256', type: 'JWT', lifetimeSeconds: 300, rsa: 'PS256' },
   // Not assigned to the application, where it demands that.

@@ -12,7 +12,7 @@ export const generic: ProviderProfile = {
   grants: { user: 'refresh', bearer: 'exchange', app: 'client_credentials' },
   derivations: ['exchange', 'on_behalf_of'],
   logoutHint: 'client-id',
-  issuer: { form: 'exact', fixed: undefined, hosts: {}, aliases: [], keysNameIssuer: false },
+  issuer: { form: 'exact', fixed: undefined, hosts: {}, aliases: [] },
   // RFC 7523bis: the issuer. The type is not what most providers know yet.
   assertion: { audience: 'issuer', key: 'kid', type: 'JWT', lifetimeSeconds: 60, rsa: 'PS256' },
   // invalid_client comes before invalid_grant (RFC 6749 §3.2.1), and a refresh token that is none needs no permission.
