@@ -181,6 +181,8 @@ describe('coming back', () => {
     expect(sessionLine(got)).toBeUndefined()
     expect(attemptLine(got)).toMatch(/=; Max-Age=0;/)
     expect(host.events.at(-1)).toMatchObject({ event: 'sign-in.failed', code })
+    // The provider would let the same account in again.
+    expect(got.body.includes('prompt=select_account')).toBe(code === 'login.tenant-refused')
   })
 
   it('costs no code when the store is away, and the same callback works afterwards', async () => {

@@ -24,6 +24,10 @@ const wording = ({ code, definition, loginUrl, retryUrl }: ProblemPage): { text:
   const home: Action = { label: 'Go to the start page', href: '/' }
   const retry: Action = { label: 'Try again', href: retryUrl ?? '/' }
   if (code === 'logout.reference-unknown') return { text: 'You are signed out of this application already.', actions: [home] }
+  // Without a choice the provider would let the same account in again, and the person would be back here.
+  const other: Action = { label: 'Use another account', href: `${loginUrl}${loginUrl.includes('?') ? '&' : '?'}prompt=select_account` }
+  if (code === 'login.tenant-refused')
+    return { text: 'Nothing was changed. You can sign in with an account of another organisation.', actions: [other, home] }
   if (code === 'login.subject-changed')
     return { text: 'Sign in with the account you were using, or sign out first.', actions: [again, home] }
   if (code === 'login.rate-limited')
