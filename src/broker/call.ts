@@ -33,8 +33,8 @@ export const call = async (tools: Tools, key: string, ask: Ask, send: () => Prom
   return answer
 }
 
-/** 429 and 503 speak for the whole provider; any other answer that cannot be used may be about this one user, who must not hold up all others. */
-const isThrottle = ({ cause }: Extract<TokenAnswer, { kind: 'unavailable' }>): boolean => cause === 'throttled' || cause === 'http-503'
+/** 429 and a 503 that says so speak for the whole provider; any other answer that cannot be used may be about this one user, who must not hold up all others. */
+const isThrottle = ({ cause }: Extract<TokenAnswer, { kind: 'unavailable' }>): boolean => cause === 'throttled' || cause === 'overloaded'
 
 const answerOf = async (tools: Tools, send: () => Promise<TokenAnswer>): Promise<TokenAnswer> => {
   try {

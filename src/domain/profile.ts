@@ -98,6 +98,8 @@ export interface LoginFacts {
   readonly refreshScope: 'narrow' | 'none'
   /** The answer says which scopes were granted, and people may take single ones away: an ask whose scopes are not among them is not served. */
   readonly grantsSingleScopes: boolean
+  /** It takes S256 and does not announce it (RFC 8414 §2): nothing to warn of. */
+  readonly pkceUnannounced: boolean
   /** How the description of an `access_denied` begins that nobody but the provider decided: the user did not cancel. */
   readonly refusals: readonly string[]
   /** What a scope is called in the answer, where that differs. */

@@ -95,7 +95,8 @@ export type TokenAnswer =
     }
   /**
    * `not-sent`: certainly not spent; `answered`: a refusal to work now (429, 503 with a body of its own), not spent; `unknown`: may be spent.
-   * `cause` is a network code or one of ours: `throttled` (429) and `http-503` speak for the whole provider, which the broker then leaves alone.
+   * `cause` is a network code or one of ours: `throttled` (429) and `overloaded` (503 that says so) speak for the whole provider, which the broker
+   * then leaves alone.
    */
   | {
       readonly kind: 'unavailable'

@@ -51,7 +51,7 @@ export interface DiscoveryDeps {
   readonly name: string
   /** With a tenant, or a word for several, in its place where the profile's issuers have one. */
   readonly issuer: string
-  readonly profile: Pick<ProviderProfile, 'issuer' | 'claims'>
+  readonly profile: Pick<ProviderProfile, 'issuer' | 'claims' | 'login'>
   readonly insecureAllowHttp: boolean
   readonly timeoutMs: Millis
   readonly fetch: BoundedFetch
@@ -80,7 +80,7 @@ export const createDiscovery = (deps: DiscoveryDeps): Discovery => {
       const now = deps.clock.now()
       if (read.kind === 'found') {
         if (!held) deps.log.info({ provider: deps.name }, 'provider metadata loaded')
-        if (!held && !read.announcesS256) {
+        if (!held && !read.announcesS256 && !deps.profile.login.pkceUnannounced) {
           // RFC 9700 §4.7.1: S256 is sent regardless, but state and nonce must carry the defence alone if the provider ignores it.
           deps.log.warn({ provider: deps.name }, 'provider does not announce PKCE with S256')
         }

@@ -78,7 +78,7 @@ const deniedRedemption = (room: Room, exchange: Parameters<typeof denialOf>[0], 
   if (denial.kind === 'unavailable') {
     // "Slow down" and "not now" say that it was not looked at; any other answer may have used it up.
     const unspent =
-      denial.sent === 'not-sent' || (denial.sent === 'answered' && (denial.cause === 'throttled' || denial.cause === 'http-503'))
+      denial.sent === 'not-sent' || (denial.sent === 'answered' && (denial.cause === 'throttled' || denial.cause === 'overloaded'))
     return { kind: 'unavailable', retryAfter: denial.retryAfter, cause: denial.cause, unspent }
   }
   switch (denial.reason) {

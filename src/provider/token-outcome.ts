@@ -52,8 +52,10 @@ export const denialOf = (
 
   if (exchange.status === 429) return unavailable('answered', 'throttled')
   // A 503 with an answer of its own was not tried; behind any other 5xx the grant may have been spent before something broke.
-  if (exchange.status >= 500)
-    return unavailable(exchange.status === 503 && error !== undefined ? 'answered' : 'unknown', `http-${exchange.status}`)
+  if (exchange.status === 503 && error !== undefined) return unavailable('answered', 'overloaded')
+  // Somebody in between says how long; without that a page is one bad answer, and no word on the whole provider.
+  if (exchange.status === 503 && exchange.retryAfter !== undefined) return unavailable('unknown', 'overloaded')
+  if (exchange.status >= 500) return unavailable('unknown', `http-${exchange.status}`)
   if (exchange.status < 400) return unavailable('unknown', `http-${exchange.status}`)
   if (!body || error === undefined) return unavailable('answered', `http-${exchange.status}`)
 

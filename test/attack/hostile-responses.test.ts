@@ -527,7 +527,7 @@ const TOKENS: readonly Kind[] = [
   r('a throttle on a page', 'unavailable answered throttled', says('token', { status: 429, headers: HTML, body: '<p>slow down' })),
   r(
     'not now, in JSON',
-    'unavailable answered http-503',
+    'unavailable answered overloaded',
     says('token', { status: 503, body: refusal({ error: 'temporarily_unavailable' }) }),
   ),
   r('a page of a proxy', 'unavailable unknown http-502', says('token', { status: 502, headers: HTML, body: '<p>Bad Gateway' })),

@@ -213,7 +213,13 @@ describe('answers that are no answers sign nobody out', () => {
     ['a 400 with a JSON array', () => ({ status: 400, body: ['invalid_grant'] }), 'answered', 'http-400'],
     ['an unknown code', () => ({ status: 400, body: { error: 'canary_no_such_code'.slice(7) } }), 'answered', 'no_such_code'],
     ['a 500 that says invalid_grant', () => ({ status: 500, body: { error: 'invalid_grant' } }), 'unknown', 'http-500'],
-    ['a 503 in JSON', () => ({ status: 503, body: { error: 'temporarily_unavailable' } }), 'answered', 'http-503'],
+    ['a 503 in JSON', () => ({ status: 503, body: { error: 'temporarily_unavailable' } }), 'answered', 'overloaded'],
+    [
+      'a 503 of somebody in between that says how long',
+      () => ({ status: 503, headers: { 'retry-after': '7' }, body: 'x' }),
+      'unknown',
+      'overloaded',
+    ],
     ['a 503 of somebody in between', () => ({ status: 503, headers: { 'content-type': 'text/html' }, body: 'x' }), 'unknown', 'http-503'],
     ['a gzip-coded 429', () => ({ status: 429, headers: { 'content-encoding': 'gzip' }, body: BOMB }), 'answered', 'throttled'],
   ])('%s', async (_name, script, sent, cause) => {

@@ -27,7 +27,7 @@ export const entra: ProviderProfile = {
   },
   assertion: { audience: 'token-endpoint', key: 'x5t#S256', type: 'JWT', lifetimeSeconds: 300, rsa: 'PS256' },
   // Not assigned to the application, where it demands that.
-  login: { ...generic.login, refusals: ['AADSTS50105'] },
+  login: { ...generic.login, pkceUnannounced: true, refusals: ['AADSTS50105'] },
   // A token for itself needs no role. 700016, 90002: no such application or tenant; 7000112: switched off; 7000218: none was seen.
   credential: { probe: 'client-credentials', probeScope: '{client_id}/.default', hopeless: [700016, 90002, 7000112, 7000218] },
   // An optional claim; without it the user picks the account.

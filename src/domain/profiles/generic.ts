@@ -24,6 +24,7 @@ export const generic: ProviderProfile = {
     withheldScopes: [],
     refreshScope: 'narrow',
     grantsSingleScopes: false,
+    pkceUnannounced: false,
     refusals: [],
     scopeNames: {},
   },

@@ -144,7 +144,7 @@ describe('when it does not succeed, nothing is put into the browser’s address 
   const json = { 'content-type': 'application/json' }
   it.each<[string, Exclude<Awaited<ReturnType<Script>>, undefined>, Partial<Authorization>]>([
     ['500', { status: 500, body: 'x' }, { kind: 'unavailable', cause: 'http-500' }],
-    ['503', { status: 503, headers: { 'retry-after': '7' } }, { kind: 'unavailable', cause: 'http-503', retryAfter: millis(7000) }],
+    ['503', { status: 503, headers: { 'retry-after': '7' } }, { kind: 'unavailable', cause: 'overloaded', retryAfter: millis(7000) }],
     ['429', { status: 429, headers: { 'retry-after': '9' } }, { kind: 'unavailable', cause: 'throttled', retryAfter: millis(9000) }],
     ['a redirect', { status: 302, headers: { location: 'https://evil.example' } }, { kind: 'unavailable', cause: 'redirect' }],
     [
