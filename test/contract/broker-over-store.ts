@@ -21,12 +21,18 @@ interface Replica {
   readonly barriers: Barriers<SessionRecords>
 }
 
+interface BrokerOverOptions {
+  /** Also what takes its three seconds: it rests on the same scripts everywhere. */
+  readonly recoveries?: boolean
+}
+
 /** What the broker promises on every real store. Real time: Redis has a clock of its own. */
-export const brokerOverStore = (kind: string, open: () => Promise<World>): void => {
+export const brokerOverStore = (kind: string, open: () => Promise<World>, { recoveries = true }: BrokerOverOptions = {}): void => {
   describe(`the broker over ${kind}`, () => {
     let world: World
     let provider: FakeProviderPort
     const brokers: RunningBroker[] = []
+    const stores: SessionStore[] = []
 
     beforeEach(async () => {
       world = await open()
@@ -37,6 +43,7 @@ export const brokerOverStore = (kind: string, open: () => Promise<World>): void 
         await broker.drain(millis(100)) // those of replicas that died never finish
         broker.close()
       }
+      stores.splice(0)
       await world.close()
     })
 
@@ -53,11 +60,15 @@ export const brokerOverStore = (kind: string, open: () => Promise<World>): void 
       const settings = { ...BROKER_DEFAULTS, leaseMs: millis(leaseMs), recheckMs: minutes(60), recheckGraceMs: minutes(60) }
       const broker = createBroker({ log, metrics, audit, store, provider, clock: systemClock, settings, asks: [orders] })
       brokers.push(broker)
+      stores.push(store)
       if (!barriers.records) throw new Error('the store did not ask for its records')
       return { broker, store, barriers: barriers.records }
     }
-    const signIn = ({ store }: Replica): Promise<Session> =>
-      created(store, { tokens: [], grant: { refreshToken: provider.grant('alice') } })
+    const signIn = async ({ store }: Replica): Promise<Session> => {
+      // Behind sentinels and in a Cluster a replica that has just come sends nothing for sessions as old as its connection.
+      await until(() => stores.every((one) => one.serverAge() > 1_050))
+      return created(store, { tokens: [], grant: { refreshToken: provider.grant('alice') } })
+    }
     const held = (session: Session): HeldSession => ({ session, lastSeenAt: systemClock.now(), stale: false })
     const stored = async ({ store }: Replica, session: Session): Promise<Session | undefined> => {
       const opened = await store.reopen(session)
@@ -114,6 +125,7 @@ export const brokerOverStore = (kind: string, open: () => Promise<World>): void 
       expect(provider.sends).toHaveLength(1)
     })
 
+    if (!recoveries) return
     it('recovers once from a replica that died before it could send', async () => {
       const [dying, two] = [await replica(300), await replica(300)]
       const session = await signIn(dying)

@@ -1,6 +1,5 @@
 import { describe } from 'vitest'
 import { sharedValkeyUrl } from '../harness/redis.ts'
-import { brokerOverStore } from './broker-over-store.ts'
 import { sessionStoreContract } from './session-store.ts'
 import { redisWorld } from './session-store-kit.ts'
 import { sealedContract } from './session-store-sealed.ts'
@@ -9,5 +8,4 @@ describe.skipIf(!sharedValkeyUrl)('with Valkey', () => {
   const open = () => redisWorld({ servers: { url: sharedValkeyUrl ?? '' }, leastRights: true })
   sessionStoreContract('Valkey, as a user with the least rights', open)
   sealedContract('Valkey', open)
-  brokerOverStore('Valkey', open)
 })
