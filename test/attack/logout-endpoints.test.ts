@@ -24,6 +24,7 @@ beforeAll(async () => {
   const { redeem } = provider
   provider.readLogoutToken = room.provider.readLogoutToken
   provider.issuer = room.provider.issuer
+  provider.issuers = room.provider.issuers
   provider.redeem = async (...args) => {
     const signedIn = await redeem(...args)
     if (signedIn.kind !== 'signed-in') return signedIn
