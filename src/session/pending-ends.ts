@@ -2,6 +2,7 @@ import type { Metrics } from '../domain/metric.ts'
 import type { EndReason, SessionRef } from '../domain/session.ts'
 
 const PENDING_MAX = 10_000
+const BATCH = 50
 
 /**
  * Ends that the store could not take: tried again when it answers and each second after that, while the process lives. A logout that was answered "pending" is not forgotten.
@@ -47,7 +48,13 @@ export class PendingEnds {
     return this.#retrying
   }
   async #all(): Promise<void> {
-    for (const [ref, reason] of this.#pending) if ((await this.#end(ref, reason)) === 'unavailable') return
+    const all = [...this.#pending]
+    // One alone shows whether the store takes any; then many at once, because a process that ends waits for them.
+    for (let from = 0; from < all.length; from += from === 0 ? 1 : BATCH) {
+      const some = all.slice(from, from === 0 ? 1 : from + BATCH)
+      const done = await Promise.all(some.map(([ref, reason]) => this.#end(ref, reason)))
+      if (done.includes('unavailable')) return
+    }
   }
   get size(): number {
     return this.#pending.size

@@ -132,6 +132,19 @@ it('tries ends again in order, stops at the first that fails, and keeps that one
   expect(pending.size).toBe(0)
   expect(seen.get('sallyport_session_pending_ends')).toBe(0)
 })
+it('stores thousands of ends at once rather than one after the other: a process that ends waits for them', async () => {
+  let [now, most] = [0, 0]
+  const pending: PendingEnds = new PendingEnds(async (name) => {
+    now += 1
+    most = Math.max(most, now)
+    await Promise.resolve()
+    now -= 1
+    pending.delete(name)
+  }, gauges().metrics)
+  for (let i = 0; i < 3_001; i += 1) pending.add(ref(`r${i}`), 'user', true)
+  await pending.retry()
+  expect([pending.size, most]).toEqual([0, 50])
+})
 it('remembers a bounded number of ends that are still to be stored, and counts those it gives up', () => {
   const { seen, metrics } = gauges()
   const pending = new PendingEnds(async () => 'unavailable', metrics)
