@@ -173,7 +173,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
     wellKnown: {
       clientKeys: rooms.credential.publicKeys,
       contextKeys: rooms.userContext && (() => rooms.userContext?.jwks() ?? { keys: [] }),
-      resources: { routes: takers, issuer: provider.issuer, scopes: bearer.scopes },
+      resources: { routes: takers, issuers: provider.issuers, scopes: bearer.scopes },
     },
     frontend: { frontend, requireSignIn: settings.frontend?.requireSignIn ?? [], store, forwarder },
     tls,

@@ -11,8 +11,8 @@ export const metadataUrl = (origin: string, path: string): string => `${origin}$
 export interface ProtectedResourceDeps {
   /** Those that take access tokens; none: there are no such documents. */
   readonly routes: readonly Route[]
-  /** As tokens name it. */
-  readonly issuer: () => Promise<string | undefined>
+  /** As tokens name them: one, or one for each tenant. */
+  readonly issuers: () => Promise<readonly string[] | undefined>
   /** `provider.bearer.scopes`: what a caller asks for to reach this gateway. */
   readonly scopes: readonly string[]
 }
@@ -25,16 +25,16 @@ export const protectedResourceEndpoints = ({ origin, https }: EdgeContext, deps:
   if (deps.routes.length === 0) return []
   const document = (path: string, name: string): Endpoint['methods'] => {
     const run = async (): Promise<Answer> => {
-      const issuer = await deps.issuer()
+      const issuers = await deps.issuers()
       const body = {
         resource: `${origin}${path}`,
         // Left away rather than guessed while the provider has not answered yet.
-        ...(issuer !== undefined && { authorization_servers: [issuer] }),
+        ...(issuers && { authorization_servers: issuers }),
         bearer_methods_supported: ['header'],
         ...(deps.scopes.length > 0 && { scopes_supported: deps.scopes }),
         resource_name: name,
       }
-      const cache = issuer === undefined ? 'no-store' : `public, max-age=${MAX_AGE_SECONDS}`
+      const cache = issuers === undefined ? 'no-store' : `public, max-age=${MAX_AGE_SECONDS}`
       return {
         status: 200,
         headers: { ...ownHeaders(https), 'cache-control': cache, 'content-type': 'application/json; charset=utf-8' },

@@ -66,6 +66,7 @@ beforeAll(async () => {
   const { provider } = host.ports
   provider.readBearerToken = room.provider.readBearerToken
   provider.issuer = room.provider.issuer
+  provider.issuers = room.provider.issuers
   cookie = await signedIn(host)
 })
 afterAll(async () => {

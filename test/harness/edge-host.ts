@@ -468,7 +468,7 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
       contextKeys: userContext.jwks,
       resources: {
         routes: routes.filter(({ callers }) => callers?.includes('bearer')),
-        issuer: () => provider.issuer(),
+        issuers: () => provider.issuers(),
         scopes: ['gateway'],
       },
     },
