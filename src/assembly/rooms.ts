@@ -126,7 +126,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
   })
 
   const probe = probeOf(configured, profile)
-  credential.start(probe === 'none' ? undefined : (one) => provider.probe(one, probe))
+  credential.start(probe === 'none' ? undefined : (one) => provider.probe(one, probe), provider.isKnown)
 
   const keys = await openKeyFiles({ ...keyFilesOf(routes), clock, log })
   closing.push(() => keys.stop())

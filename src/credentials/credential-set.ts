@@ -42,8 +42,12 @@ export interface CredentialSetDeps {
 
 /** The gateway's own credentials: which there are, which one is used, and what the provider thinks of each. */
 export interface CredentialSet extends Required<CredentialSource>, CredentialAdmin {
-  /** From here on files are watched, others listened to, and candidates probed. @param probe undefined: there is none at this provider */
-  start(probe: Probe | undefined): void
+  /**
+   * From here on files are watched, others listened to, and candidates probed.
+   * @param probe undefined: there is none at this provider
+   * @param mayProbe whether the provider was spoken to at all: a probe must not be what finds out that it is away, and makes people wait for the next try
+   */
+  start(probe: Probe | undefined, mayProbe?: () => boolean): void
   /** Looks at the files now. */
   reload(): Promise<void>
   isReady(): boolean
@@ -65,6 +69,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
   let looks: readonly Look[] = sources.map(() => ({ kind: 'unreadable', loaded: [], faults: [] }))
   let state: Rotation = EMPTY
   let probe: Probe | undefined
+  let mayProbe = (): boolean => true
 
   // 1. Every step of the machine goes through here; none awaits, so that two never overlap.
   const step = (next: Rotation): void => {
@@ -153,7 +158,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
         await reload()
       }
       step(settled(state, clock.now(), settings))
-      if (probe) for (const { id } of probesDue(state, clock.now())) void probeHeld(id, probe)
+      if (probe && mayProbe()) for (const { id } of probesDue(state, clock.now())) void probeHeld(id, probe)
     }
     while (!stopped.signal.aborted) {
       await turn().catch(() => deps.log.error({ provider: deps.provider }, 'looking after client credentials failed'))
@@ -180,8 +185,9 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
       const id = ids.get(credential)
       if (id !== undefined) step(answered(state, { id, verdict, random: random() }, clock.now(), settings))
     },
-    start: (ask) => {
+    start: (ask, may = mayProbe) => {
       probe = ask
+      mayProbe = may
       // The only way out of the loop is the abort of its sleep.
       watch().catch(() => undefined)
     },

@@ -72,6 +72,8 @@ export interface ProviderDeps {
 export interface OpenProvider extends Provider {
   /** Asks the provider for next to nothing with this very credential. @param kind instead of the profile's */
   probe(credential: Credential, kind?: ProviderProfile['credential']['probe']): Promise<CredentialVerdict>
+  /** Its metadata is held: it was spoken to, and answered. */
+  isKnown(): boolean
   close(): Promise<void>
 }
 
@@ -167,6 +169,7 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
     },
     issuers: () => issuers(room),
     logoutOrigins: () => logoutOrigins(deps.issuer, room.discovery.held()?.endSessionEndpoint),
+    isKnown: () => room.discovery.held() !== undefined,
     probe: (credential, kind) => probeCredential({ room, attempt: attemptDeps, kind: kind ?? profile.credential.probe }, credential),
     close: async () => {
       await connections.close()

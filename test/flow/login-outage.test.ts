@@ -15,7 +15,8 @@ const begin = async (provider: 'with-par' | 'plain' = 'plain'): Promise<void> =>
   gateway = await startGateways({
     places,
     provider: { issuer: hostile.issuer, clientId: hostile.clientId, clientSecret: CLIENT_SECRET },
-    providerLines: ['  timeout: 500ms'],
+    // What reaches the token endpoint is counted.
+    providerLines: ['  timeout: 500ms', '  credential_rotation: { probe: none }'],
     routes: ['  - path: /open', '    upstream: http://127.0.0.1:9', '    token: { principal: none }'],
   })
 }
