@@ -234,7 +234,7 @@ describe('a federated assertion', () => {
     expect(await test.sent()).toBe(good)
     await test.set.reload()
     expect([await test.sent(), test.set.isReady()]).toEqual([good, true])
-    await test.clock.advance(60_000)
+    await test.clock.advance(62_000)
     await test.set.reload()
     expect([await test.sent(), test.set.isReady()]).toEqual([undefined, false])
     await writeFile(test.file, ending(DAY))
