@@ -55,15 +55,19 @@ export const tries = ({ entries }: Rotation, now: Instant): readonly Entry[] => 
   return [...active, ...substitutes(entries, now)].slice(0, TRIES_MAX)
 }
 
-/** What is to be probed now: what would be better; an active one of which nothing good is known; all, while that one is rejected. */
+/**
+ * What is to be probed now: what would be better; an active one of which nothing good is known, where there is another; all, while that one is rejected.
+ * A single one has nobody to stand back for: what users ask for tells soon enough, and no start costs the provider a request.
+ */
 export const probesDue = ({ entries }: Rotation, now: Instant): readonly Entry[] => {
   const active = entries.find(({ phase }) => phase === 'active')
   const isAnyWanted = active !== undefined && isTroubled(active)
+  const isAlone = entries.filter((entry) => isUsable(entry, now)).length === 1
   return entries.filter(
     (entry) =>
       isUsable(entry, now) &&
       entry.nextProbeAt <= now &&
-      (isAnyWanted || entry.phase === 'probing' || (entry.phase === 'active' && !isProven(entry))),
+      (isAnyWanted || entry.phase === 'probing' || (entry.phase === 'active' && !isAlone && !isProven(entry))),
   )
 }
 

@@ -198,6 +198,14 @@ describe('the credential in use', () => {
     m.look(OLD, NEW)
     expect([m.active(), m.due().toSorted()]).toEqual(['old', ['new', 'old']])
   })
+  it('is not probed while it is the only one, before it was rejected: a start costs the provider nothing', () => {
+    const m = machine()
+    m.look(OLD)
+    expect([m.active(), m.due()]).toEqual(['old', []])
+    m.say('old', 'rejected')
+    m.wait(minutes(5))
+    expect(m.due()).toEqual(['old'])
+  })
   it('that was never accepted gives way to the first that is', () => {
     const m = machine()
     m.look(NEW, found('secret', { source: 1, notBefore: undefined, notAfter: undefined }))
