@@ -4,6 +4,7 @@ import type { Tools } from './deps.ts'
 import type { MemoryToken } from './memory-tokens.ts'
 import { createMemoryTokens } from './memory-tokens.ts'
 import type { Refused } from './renewal.ts'
+import { ready } from './strategy.ts'
 
 export interface AppTokens {
   peek(ask: Ask, now: Instant): AccessToken | undefined
@@ -31,8 +32,8 @@ export const createAppTokens = (tools: Tools): AppTokens => {
   const wantedFor = (ask: Ask): MemoryToken => {
     const known = wanted.get(ask.key)
     if (known) return known
-    const send = () => tools.provider.application(ask)
-    const made: MemoryToken = { key: `app ${ask.key}`, ask, principal: 'app', who: {}, refusals: REFUSALS, send }
+    const prepare = async () => ready(() => tools.provider.application(ask))
+    const made: MemoryToken = { key: `app ${ask.key}`, ask, principal: 'app', who: {}, refusals: REFUSALS, prepare }
     wanted.set(ask.key, made)
     return made
   }

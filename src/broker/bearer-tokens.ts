@@ -1,15 +1,14 @@
 import type { Broker } from '../domain/broker.ts'
 import type { BearerCaller } from '../domain/caller.ts'
-import type { AccessToken, Ask, Refusal, TokenAnswer, TokenOutcome } from '../domain/token.ts'
+import type { AccessToken, Ask, Refusal, TokenOutcome } from '../domain/token.ts'
 import type { Instant } from '../kernel/time.ts'
 import type { Tools } from './deps.ts'
 import { isUnexpired } from './freshness.ts'
-import type { MemoryToken } from './memory-tokens.ts'
+import type { Blocked, MemoryToken } from './memory-tokens.ts'
 import { createMemoryTokens } from './memory-tokens.ts'
 import type { Refused } from './renewal.ts'
 import { refused } from './renewal.ts'
-import type { Strategy } from './strategy.ts'
-import { notSent, unsendable } from './strategy.ts'
+import type { Prepared, Strategy } from './strategy.ts'
 
 /** What the caller can do about it: bring another token, or ask for more rights. */
 const REFUSALS = {
@@ -38,12 +37,10 @@ export const createBearerTokens = (
 
   const byGrant = new Map(strategies.map((strategy) => [strategy.grant, strategy]))
 
-  const send = async (strategy: Strategy, caller: BearerCaller, ask: Ask): Promise<TokenAnswer> => {
-    const subject = caller.token
-    if (!ask.actor) return strategy.send(tools, ask, { subject, actor: undefined, session: undefined })
-    const actor = await actorToken(ask.actor)
-    if (actor.kind === 'issued') return strategy.send(tools, ask, { subject, actor: actor.access.token, session: undefined })
-    return actor.kind === 'refused' ? unsendable('credential-rejected', 'actor-token') : notSent('actor-token')
+  const prepare = async (strategy: Strategy, caller: BearerCaller, ask: Ask): Promise<Prepared | Blocked> => {
+    const outcome = ask.actor && (await actorToken(ask.actor))
+    if (outcome && outcome.kind !== 'issued') return { kind: 'blocked', outcome }
+    return strategy.prepare(tools, ask, { subject: caller.token, actor: outcome?.access.token, session: undefined })
   }
 
   /** The very token names what is made from it (its digest, 128 bits): two users', or an old and a new one of the same user, never meet. */
@@ -57,7 +54,7 @@ export const createBearerTokens = (
       who: { subject: caller.subject, tenant: caller.tenant },
       refusals: REFUSALS,
       until: caller.expiresAt,
-      send: () => send(strategy, caller, ask),
+      prepare: () => prepare(strategy, caller, ask),
     }
   }
 

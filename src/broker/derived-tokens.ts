@@ -78,7 +78,8 @@ const derive = async (tools: Tools, deps: DerivedDeps, strategy: Strategy, { ses
     if (actor.kind !== 'ready') return actor
     // 3. Send, and store before anybody uses it.
     const material = { subject: source.access?.token, actor: actor.token, session }
-    const answer = await callInTurn(tools, key, ask, () => strategy.send(tools, ask, material))
+    const prepared = strategy.prepare(tools, ask, material)
+    const answer = prepared.kind === 'ready' ? await callInTurn(tools, key, ask, prepared.send) : prepared.answer
     if (answer.kind === 'blocked') return answer.outcome
     const isSubjectRefused = answer.kind === 'refused' && answer.reason === 'grant-rejected' && strategy.needs === 'access-token'
     if (isSubjectRefused && attempt < TRIES_MAX) continue

@@ -8,8 +8,9 @@ import { callInTurn } from './call.ts'
 import type { Tools } from './deps.ts'
 import { isGood, isInLastFifth, isUnexpired } from './freshness.ts'
 import { codeOfCheck, isMismatch, PRINCIPAL_CHECK } from './principal-guard.ts'
-import type { Refused } from './renewal.ts'
+import type { Refused, Unavailable } from './renewal.ts'
 import { refused, unavailable } from './renewal.ts'
+import type { Prepared } from './strategy.ts'
 
 /** One token that is kept in memory only: of the application, or made from the token that a caller brought. */
 export interface MemoryToken {
@@ -22,7 +23,14 @@ export interface MemoryToken {
   readonly refusals: Readonly<Record<Refusal, Refused['code']>>
   /** It is not used beyond, however long it lives: the end of what it was made from. */
   readonly until?: Instant
-  readonly send: () => Promise<TokenAnswer>
+  /** What it takes is got here, before a slot is held: a slot that waits for another one may wait for itself. */
+  readonly prepare: () => Promise<Prepared | Blocked>
+}
+
+/** Something it takes could not be had, which whoever was asked for that remembers. */
+export interface Blocked {
+  readonly kind: 'blocked'
+  readonly outcome: Refused | Unavailable
 }
 
 export interface MemoryTokens {
@@ -102,7 +110,9 @@ export const createMemoryTokens = (tools: Tools, entriesMax: number): MemoryToke
 
   const fetchToken = (wanted: MemoryToken): Promise<TokenOutcome> =>
     flights.run(wanted.key, async () => {
-      const answer = await callInTurn(tools, wanted.key, wanted.ask, wanted.send)
+      const prepared = await wanted.prepare()
+      if (prepared.kind === 'blocked') return prepared.outcome
+      const answer = prepared.kind === 'ready' ? await callInTurn(tools, wanted.key, wanted.ask, prepared.send) : prepared.answer
       return answer.kind === 'blocked' ? answer.outcome : settleAnswer(wanted, answer)
     })
 

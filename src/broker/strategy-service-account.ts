@@ -1,6 +1,6 @@
 import type { Session } from '../domain/session.ts'
 import type { Strategy } from './strategy.ts'
-import { unsendable } from './strategy.ts'
+import { ready, unsendable } from './strategy.ts'
 
 /**
  * Google's domain-wide delegation: a service account that may act as anybody of its domain. Who that is comes from the verified ID token of the session
@@ -9,11 +9,11 @@ import { unsendable } from './strategy.ts'
 export const serviceAccount: Strategy = {
   grant: 'service_account',
   needs: 'user',
-  send: async ({ provider, keys }, ask, { session }) => {
+  prepare: ({ provider, keys }, ask, { session }) => {
     const subject = session && subjectOf(session, ask.subjectClaim ?? 'email')
     if (subject === undefined) return unsendable('audience-denied', 'no-subject-claim')
     const key = ask.keyFile === undefined ? undefined : keys?.serviceAccount(ask.keyFile)
-    return key ? provider.serviceAccount(key, subject, ask) : unsendable('credential-rejected', 'no-key')
+    return key ? ready(() => provider.serviceAccount(key, subject, ask)) : unsendable('credential-rejected', 'no-key')
   },
 }
 

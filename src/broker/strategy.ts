@@ -1,7 +1,6 @@
 import type { Session } from '../domain/session.ts'
 import type { Ask, GrantName, TokenAnswer } from '../domain/token.ts'
 import type { Secret } from '../kernel/secret.ts'
-import { millis } from '../kernel/time.ts'
 import type { Tools } from './deps.ts'
 
 /** What the host gets ready before it sends. */
@@ -22,13 +21,19 @@ export interface Strategy {
   readonly grant: GrantName
   /** `access-token`: one to turn in; `user`: a confirmed session is enough. */
   readonly needs: 'access-token' | 'user'
-  readonly send: (tools: Pick<Tools, 'provider' | 'keys'>, ask: Ask, material: Material) => Promise<TokenAnswer>
+  /** Synchronous, before a slot is taken: whoever has nothing to send is nobody's turn, and says nothing about the provider. */
+  readonly prepare: (tools: Pick<Tools, 'provider' | 'keys'>, ask: Ask, material: Material) => Prepared
 }
 
+/** One request, ready to be sent when it is its turn; or what comes of there being nothing to send. */
+export type Prepared =
+  | { readonly kind: 'ready'; readonly send: () => Promise<TokenAnswer> }
+  | { readonly kind: 'unsendable'; readonly answer: TokenAnswer }
+
+export const ready = (send: () => Promise<TokenAnswer>): Prepared => ({ kind: 'ready', send })
+
 /** What a strategy answers when it has nothing to send; `code` stands in the audit event where a provider's would. */
-export const unsendable = (reason: 'audience-denied' | 'credential-rejected', code: string): TokenAnswer => ({
-  kind: 'refused',
-  reason,
-  providerCode: code,
+export const unsendable = (reason: 'audience-denied' | 'credential-rejected', code: string): Prepared => ({
+  kind: 'unsendable',
+  answer: { kind: 'refused', reason, providerCode: code },
 })
-export const notSent = (cause: string): TokenAnswer => ({ kind: 'unavailable', sent: 'not-sent', retryAfter: millis(1000), cause })
