@@ -57,9 +57,14 @@ const MAIN = fileURLToPath(new URL('../../../bin/sallyport.mjs', import.meta.url
 /** Three gateways over one Redis, a provider with strict rotation and an API, with a proxy of ours on every line on which something may go wrong. */
 export const startFaultWorld = async (options: FaultWorldOptions): Promise<FaultWorld> => {
   const { program, random, record, now, users = USERS, audiences = AUDIENCES, accessTokenSeconds = ACCESS_TOKEN_SECONDS } = options
-  const store = await startStoreServers(program, options.topology)
-  const proxy = await startProviderProxy(record, now)
-  const api = await startRecordingApi()
+  const started: { stop(): Promise<unknown> }[] = []
+  const kept = <T extends { stop(): Promise<unknown> }>(part: T): T => {
+    started.push(part)
+    return part
+  }
+  const store = kept(await startStoreServers(program, options.topology))
+  const proxy = kept(await startProviderProxy(record, now))
+  const api = kept(await startRecordingApi())
   const places = await freePlaces(REPLICAS)
   const publicUrl = `http://localhost:${places[0]?.public ?? 0}`
   const issuer = `http://127.0.0.1:${proxy.port}`
@@ -76,6 +81,7 @@ export const startFaultWorld = async (options: FaultWorldOptions): Promise<Fault
     accessTokenSeconds,
   })
   proxy.target = provider.port
+  started.push(provider)
   const fleet = await startGateways({
     places,
     provider: { issuer, clientId: CLIENT_ID, clientSecret },
@@ -90,6 +96,10 @@ export const startFaultWorld = async (options: FaultWorldOptions): Promise<Fault
       if (offset !== 0) record({ kind: 'fault', fault: 'clock-offset', gateway: at, from: now(), to: now(), on: `${offset} min` })
       return { NODE_OPTIONS: `--import=${PRELOAD}`, CONNECT_FROM: addressOf(at), CLOCK_OFFSET_MS: String(offset * 60_000) }
     },
+  }).catch(async (error: unknown) => {
+    // A gateway that does not start would leave all of them running.
+    await Promise.all(started.map((part) => part.stop()))
+    throw error
   })
   return worldOf({ fleet, store, proxy, provider, api })
 }
