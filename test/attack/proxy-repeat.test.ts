@@ -50,6 +50,17 @@ afterEach(async () => {
   server.close()
 })
 
+/** The gateway holds the first answer while the provider is asked, until the test says what came of that. */
+const asked = (): { readonly isAsked: Promise<void>; answer(access: AccessToken | undefined): void } => {
+  const isAsked = Promise.withResolvers<void>()
+  const answered = Promise.withResolvers<AccessToken | undefined>()
+  host.onRejected = () => {
+    isAsked.resolve()
+    return answered.promise
+  }
+  return { isAsked: isAsked.promise, answer: answered.resolve }
+}
+
 const replacing = (): number[] => {
   const asked: number[] = []
   host.onRejected = (rejection, mayRepeat) => {
@@ -105,11 +116,10 @@ describe('a request whose token the upstream calls invalid', () => {
   it('gets the first answer whole where no other token came', async () => {
     const long = 'x'.repeat(300_000)
     refuse = (_request, response) => response.writeHead(401, { ...INVALID, 'x-why': 'expired', 'content-length': long.length }).end(long)
-    let answer: (access: undefined) => void = () => {}
-    host.onRejected = () => new Promise((resolve) => (answer = resolve))
+    const provider = asked()
     const got = ask(host.port, '/api/orders/1')
-    await until(() => seen.length === 1)
-    answer(undefined)
+    await provider.isAsked
+    provider.answer(undefined)
     expect((await got).body === long).toBe(true)
     expect((await got).header('x-why')).toBe('expired')
     expect(seen).toHaveLength(1)
@@ -126,14 +136,13 @@ describe('a request whose token the upstream calls invalid', () => {
   })
 
   it('is forgotten when the browser leaves while the provider is asked', async () => {
-    let answer: (access: AccessToken) => void = () => {}
-    host.onRejected = () => new Promise((resolve) => (answer = resolve))
+    const provider = asked()
     const client = await rawClient(host.port)
     client.send('GET /api/orders/1 HTTP/1.1\r\nHost: shop.example\r\n\r\n')
-    await until(() => seen.length === 1)
+    await provider.isAsked
     client.socket.destroy()
     await host.logged(1)
-    answer(another)
+    provider.answer(another)
     await new Promise((resolve) => setImmediate(resolve))
     expect(seen).toHaveLength(1)
     expect(host.forwarder.inFlight()).toBe(0)
@@ -144,11 +153,10 @@ describe('a request whose token the upstream calls invalid', () => {
       response.writeHead(401, { ...INVALID, 'content-length': 100 })
       response.write('x', () => response.destroy())
     }
-    let answer: (access: AccessToken) => void = () => {}
-    host.onRejected = () => new Promise((resolve) => (answer = resolve))
+    const provider = asked()
     const got = ask(host.port, '/api/orders/1')
-    await until(() => seen.length === 1)
-    answer(another)
+    await Promise.race([provider.isAsked, got])
+    provider.answer(another)
     expect([200, 502]).toContain((await got).status)
     await host.logged(1)
     expect(host.forwarder.inFlight()).toBe(0)
@@ -183,11 +191,3 @@ it('a 403 without a challenge is the API’s own no and nobody’s business', as
   expect((await ask(host.port, '/api/orders/1')).status).toBe(403)
   expect(asked).toEqual([])
 })
-
-const until = async (holds: () => boolean): Promise<void> => {
-  const end = performance.now() + 5000
-  while (!holds()) {
-    if (performance.now() > end) throw new Error('waited in vain')
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
-}
