@@ -9,7 +9,7 @@ import { createAppTokens } from './app-tokens.ts'
 import { createBearerTokens } from './bearer-tokens.ts'
 import { Breaker } from './breaker.ts'
 import { createChangeWatcher } from './change-watch.ts'
-import type { BrokerDeps, Tools } from './deps.ts'
+import type { BrokerDeps, Line, Tools } from './deps.ts'
 import { createDerivedTokens } from './derived-tokens.ts'
 import type { Need } from './freshness.ts'
 import { answeredBy, isConfirmed, isConfirmedWithin, isGood, isInLastFifth, isUnexpired } from './freshness.ts'
@@ -43,11 +43,13 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
       .finally(() => running.delete(guarded))
     running.add(guarded)
   }
+  const newLine = (): Line => ({ breaker: new Breaker(), slots: new Slots(settings.inFlightMax, settings.slotWaitMs, clock) })
+  // A service account's key names an endpoint of its own: who throttles there, or does not answer, must not hold up every refresh here.
+  const [provider, accounts] = [newLine(), newLine()]
   const tools: Tools = {
     ...deps,
     behind,
-    breaker: new Breaker(),
-    slots: new Slots(settings.inFlightMax, settings.slotWaitMs, clock),
+    line: (grant) => (grant === 'service_account' ? accounts : provider),
     holdOff: new HoldOff(),
     pending: new PendingSaves({ ...deps, behind }),
     changes: createChangeWatcher(deps.store, clock),
@@ -68,7 +70,7 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
     const now = clock.now()
     const heldOff = tools.holdOff.outcome(key, now)
     if (heldOff) return heldOff
-    const blocked = tools.breaker.blockedFor(now)
+    const blocked = tools.line(ask.grant).breaker.blockedFor(now)
     if (blocked !== undefined) return unavailable('provider.unavailable', blocked)
     const flight = `${key} ${flightOf(need)}`
     const flying = (ask.grant === 'refresh' ? refresh : derive)(flight, { session, ask, need, key })

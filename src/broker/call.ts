@@ -7,7 +7,7 @@ type Called = TokenAnswer | { readonly kind: 'blocked'; readonly outcome: Unavai
 
 /** `call`, when one of the slots is free. Not for what marks a refresh token before it is sent: that waits before the mark (spend.ts). */
 export const callInTurn = async (tools: Tools, key: string, ask: Ask, send: () => Promise<TokenAnswer>): Promise<Called> => {
-  const release = await tools.slots.take()
+  const release = await tools.line(ask.grant).slots.take()
   if (!release) return { kind: 'blocked', outcome: unavailable('provider.unavailable') }
   try {
     return await call(tools, key, ask, send)
@@ -18,7 +18,8 @@ export const callInTurn = async (tools: Tools, key: string, ask: Ask, send: () =
 
 /** One request to the token endpoint, measured, behind the loop breaker; an exception is told apart as `unknown`: it may have been sent. */
 export const call = async (tools: Tools, key: string, ask: Ask, send: () => Promise<TokenAnswer>): Promise<Called> => {
-  const { breaker, clock, metrics, provider } = tools
+  const { clock, metrics, provider } = tools
+  const { breaker } = tools.line(ask.grant)
   const began = clock.now()
   const blocked = breaker.enter(key, began)
   if (blocked !== undefined) return { kind: 'blocked', outcome: unavailable('provider.unavailable', blocked) }

@@ -3,7 +3,7 @@ import type { KeyFiles } from '../domain/key-file.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { Provider } from '../domain/provider.ts'
 import type { SessionStore } from '../domain/session-store.ts'
-import type { Ask } from '../domain/token.ts'
+import type { Ask, GrantName } from '../domain/token.ts'
 import type { Log } from '../kernel/ports.ts'
 import type { Clock, Millis } from '../kernel/time.ts'
 import { millis, minutes, seconds } from '../kernel/time.ts'
@@ -62,10 +62,16 @@ export interface BrokerDeps {
   readonly asks: readonly Ask[]
 }
 
-/** What the parts of the broker share, per replica. */
-export interface Tools extends BrokerDeps {
+/** One token endpoint: whether it is called, and by how many at once. */
+export interface Line {
   readonly breaker: Breaker
   readonly slots: Slots
+}
+
+/** What the parts of the broker share, per replica. */
+export interface Tools extends BrokerDeps {
+  /** Of the token endpoint that the grant is asked for at. */
+  readonly line: (grant: GrantName) => Line
   readonly holdOff: HoldOff
   readonly pending: PendingSaves
   readonly changes: ChangeWatcher

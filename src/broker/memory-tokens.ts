@@ -130,7 +130,7 @@ export const createMemoryTokens = (tools: Tools, entriesMax: number): MemoryToke
     const cached = tokens.get(key)
     if (!cached || !isGood(cached, now)) return undefined
     if (isInLastFifth(cached, now) && isWorthRenewing(wanted, cached) && !behind.has(key) && !holdOff.outcome(key, now)) {
-      if (tools.breaker.blockedFor(now) !== undefined) return cached
+      if (tools.line(wanted.ask.grant).breaker.blockedFor(now) !== undefined) return cached
       behind.add(key)
       tools.behind(fetchToken(wanted).finally(() => behind.delete(key)))
     }

@@ -24,9 +24,10 @@ export interface Holding {
 /** Sends the session's refresh token once, under the lease, with the mark written right before; profiles that rotate. */
 export const spend = async (tools: Tools, holding: Holding, session: Session, ask: Ask, key: string): Promise<Step> => {
   // Before the mark, so that an open breaker costs the store nothing, and the time a mark names is not spent on waiting.
-  const blocked = tools.breaker.blockedFor(tools.clock.now())
+  const { breaker, slots } = tools.line(ask.grant)
+  const blocked = breaker.blockedFor(tools.clock.now())
   if (blocked !== undefined) return unavailable('provider.unavailable', blocked)
-  const release = await tools.slots.take()
+  const release = await slots.take()
   if (!release) return unavailable('provider.unavailable')
   try {
     return await spendInTurn(tools, holding, session, ask, key)

@@ -94,5 +94,5 @@ export const serviceAccount = async (room: Room, key: ServiceAccountKey, subject
       redirect: 'manual',
     })
   })
-  return answerWithoutGrant(room, call, ask, { now, principal: 'elsewhere', spent: 'nothing' })
+  return answerWithoutGrant(room, call, ask, { now, principal: 'elsewhere', spent: 'assertion' })
 }

@@ -3,6 +3,7 @@ import { tokenRevocation } from 'openid-client'
 import type { Dispatcher } from 'undici'
 import type { Credential, CredentialSource, CredentialVerdict } from '../domain/credential.ts'
 import type { Metrics } from '../domain/metric.ts'
+import { SERVICE_ACCOUNTS } from '../domain/profiles/profiles.ts'
 import type { Provider, ProviderProfile } from '../domain/provider.ts'
 import { explainCode } from '../domain/provider-code.ts'
 import type { Ask } from '../domain/token.ts'
@@ -219,7 +220,8 @@ const report = (room: Room, grant: string, { exchange }: Call, outcome: CallOutc
     return room.log.warn({ ...facts, cause: exchange.cause, reason: exchange.sent }, 'provider did not answer')
   }
   if (outcome === 'unusable') return room.log.warn({ ...facts, status: exchange.status }, 'provider answer not usable')
-  const denial = denialOf(exchange, { profile: room.client.profile, spent: 'nothing', now: room.clock.now() })
+  const profile = grant === 'service_account' ? SERVICE_ACCOUNTS : room.client.profile
+  const denial = denialOf(exchange, { profile, spent: 'nothing', now: room.clock.now() })
   if (denial.kind === 'refused' && denial.reason === 'credential-rejected') {
     return room.log.error(
       { ...facts, status: exchange.status, ...explained(denial.providerCode) },

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { clientCredentialsGrant, refreshTokenGrant } from 'openid-client'
-import type { KnownIdentity } from '../domain/provider.ts'
+import { SERVICE_ACCOUNTS } from '../domain/profiles/profiles.ts'
+import type { KnownIdentity, ProviderProfile } from '../domain/provider.ts'
 import type { Ask, Claims, TokenAnswer } from '../domain/token.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { millis, seconds } from '../kernel/time.ts'
@@ -33,7 +34,8 @@ export const refresh = async (room: Room, refreshToken: Secret<'refresh-token'>,
   const call = await room.call('refresh', ready.metadata, ready.budgetMs, (configuration) =>
     refreshTokenGrant(configuration, refreshToken.reveal(), parameters),
   )
-  if (call.exchange.kind === 'failed' || call.exchange.status !== 200) return denied(room, call.exchange, 'refresh-token', now)
+  if (call.exchange.kind === 'failed' || call.exchange.status !== 200)
+    return denied(room.client.profile, call.exchange, 'refresh-token', now)
 
   const response = parseTokenResponse(call.exchange, now)
   if (response.isSuccessorUnread) return { kind: 'unavailable', sent: 'unknown', retryAfter: seconds(5), cause: 'response' }
@@ -96,7 +98,8 @@ export const answerWithoutGrant = (
   },
 ): TokenAnswer => {
   const { now } = want
-  if (call.exchange.kind === 'failed' || call.exchange.status !== 200) return denied(room, call.exchange, want.spent, now)
+  const profile = want.principal === 'elsewhere' ? SERVICE_ACCOUNTS : room.client.profile
+  if (call.exchange.kind === 'failed' || call.exchange.status !== 200) return denied(profile, call.exchange, want.spent, now)
   const { parsed } = parseTokenResponse(call.exchange, now)
   const violation = (check: string): Violation => ({ kind: 'violation', concerns: 'audience', check, refreshToken: undefined })
   if (parsed.kind === 'bad') return violation(parsed.check)
@@ -127,8 +130,8 @@ export const prepare = async (room: Room, tenant: string | undefined = room.clie
   return { kind: 'ready', metadata: metadataIn(found.metadata, room.client.profile, tenant), budgetMs }
 }
 
-const denied = (room: Room, exchange: Exchange, spent: Exclude<Spent, 'code'>, now: Instant): TokenAnswer => {
-  const denial = denialOf(exchange, { profile: room.client.profile, spent, now })
+const denied = (profile: ProviderProfile, exchange: Exchange, spent: Exclude<Spent, 'code'>, now: Instant): TokenAnswer => {
+  const denial = denialOf(exchange, { profile, spent, now })
   if (denial.kind === 'unavailable') return denial
   if (denial.reason === 'code-rejected') throw new Error('no code was sent')
   return { kind: 'refused', reason: denial.reason, providerCode: denial.providerCode }

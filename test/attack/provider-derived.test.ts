@@ -181,11 +181,25 @@ describe('a service account', () => {
     expect(payload['scope']).toBe('https://www.googleapis.com/auth/calendar')
     expect(Number(payload.exp) - Number(payload.iat)).toBe(300)
   })
-  it('is refused for scopes that the domain did not allow', async () => {
+  // The endpoint is Google's whatever provider the users sign in at; 503 for somebody whom the domain does not know held up everybody else.
+  it.each(
+    (['google', 'keycloak', 'entra', 'generic'] as const).flatMap((profile) => [
+      [profile, 'scopes that the domain did not allow', { error: 'unauthorized_client' }, 401, 'audience-denied'] as const,
+      [profile, 'somebody whom the domain does not know', { error: 'invalid_grant' }, 400, 'grant-rejected'] as const,
+      [
+        profile,
+        'a key taken back',
+        { error: 'invalid_grant', error_description: 'Invalid JWT Signature.' },
+        400,
+        'credential-rejected',
+      ] as const,
+    ]),
+  )('at a gateway of profile %s is refused for %s', async (profile, _whom, body, status, reason) => {
     await room.provider.close()
-    room = providerRoom(hostile.issuer, { profile: profileOf('google') })
-    answers({ error: 'unauthorized_client' }, 401)
+    room = providerRoom(hostile.issuer, { profile: profileOf(profile) })
+    answers(body, status)
     answer = await room.provider.serviceAccount(key(), 'ada@shop.example', ask)
-    expect(answer).toMatchObject({ kind: 'refused', reason: 'audience-denied' })
+    expect(answer).toMatchObject({ kind: 'refused', reason })
+    expect(JSON.stringify(visible(room, answer)).includes('rejected the client credential')).toBe(reason === 'credential-rejected')
   })
 })

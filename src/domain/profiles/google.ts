@@ -33,6 +33,8 @@ export const google: ProviderProfile = {
     // Workspace: the session length of the organisation is over, somebody must sign in again.
     { error: 'invalid_grant', suberrors: ['invalid_rapt', 'rapt_required'], means: 'step-up-required' },
     { error: 'admin_policy_enforced', means: 'audience-denied' },
+    // A service account's key that was taken back; any other `invalid_grant` is about the user it names.
+    { error: 'invalid_grant', description: /^Invalid JWT\b/, means: 'credential-rejected' },
     // Domain-wide delegation: these scopes were not allowed to this client.
     { error: 'unauthorized_client', means: 'audience-denied' },
     { error: 'deleted_client', means: 'credential-rejected' },

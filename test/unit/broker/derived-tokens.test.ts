@@ -235,6 +235,33 @@ describe('a service account', () => {
     expect(wordOf(await broker.user(fleet.held(session), calendar))).toBe('session.ended')
     expect(fleet.provider.derivations).toEqual([])
   })
+  it('that Google does not take for somebody is a no to this route, and the session lives', async () => {
+    const fleet = createFleet({ asks, keys })
+    const { broker } = fleet.replica()
+    const held = fleet.held(sessionWith(verified, fleet))
+    fleet.provider.answerNext(refusedFor('grant-rejected'))
+    expect(wordOf(await broker.user(held, calendar))).toBe('token.audience-denied')
+    expect(fleet.provider.derivations).toHaveLength(1)
+    expect(wordOf(await broker.user(held, orders))).toBe('issued')
+  })
+  // One breaker and one set of slots for both held up every refresh at the provider while Google throttled, or did not answer.
+  it('is asked for elsewhere: what Google is, the provider is not', async () => {
+    const fleet = createFleet({ asks, keys, settings: { inFlightMax: 1 } })
+    const { broker } = fleet.replica()
+    fleet.provider.answerNext({ kind: 'unavailable', sent: 'answered', retryAfter: minutes(10), cause: 'throttled' })
+    expect(wordOf(await broker.user(fleet.held(sessionWith(verified, fleet)), calendar))).toBe('provider.unavailable')
+    expect(wordOf(await broker.user(fleet.held(sessionWith(verified, fleet)), calendar))).toBe('provider.unavailable')
+    expect(fleet.provider.derivations).toHaveLength(1)
+    expect(wordOf(await broker.user(fleet.held(fleet.session()), base))).toBe('issued')
+
+    await fleet.clock.advance(minutes(10))
+    const gate = fleet.provider.gates.stop('derive:before')
+    const slow = broker.user(fleet.held(sessionWith(verified, fleet)), calendar)
+    await gate.reached
+    expect(wordOf(await broker.user(fleet.held(fleet.session()), base))).toBe('issued')
+    gate.open()
+    expect(wordOf(await slow)).toBe('issued')
+  })
   it('without its key nothing is sent', async () => {
     const fleet = createFleet({ asks })
     const { broker } = fleet.replica()
