@@ -9,7 +9,7 @@ import type { Follower } from './follow.ts'
 import { followDrain } from './follow.ts'
 import type { ExchangeDeps, Forwarding, Lane, Replaced } from './forwarding.ts'
 import type { UpstreamHeaders } from './inbound-headers.ts'
-import { inboundHeaders, isEventStream } from './inbound-headers.ts'
+import { inboundHeaders, isEventStream, withoutLength } from './inbound-headers.ts'
 import { KeptBody } from './limits.ts'
 import { send } from './send.ts'
 import { answerProblem, causeOf, problemDocument, problemOf } from './upstream-failure.ts'
@@ -31,6 +31,8 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream, Followe
   readonly #forwarding: Forwarding
   readonly #chain: readonly string[]
   #isRepeated = false
+  /** Whether this answer counts is not known yet. It stands still, but an answer to HEAD ends all the same: it has no body to stand still before. */
+  #undecided: 'still' | 'ended' | undefined
   #controller: Dispatcher.DispatchController | undefined
   #old: Dispatcher.DispatchController | undefined
   /** The head, held back until the first byte of the body: a failure before it is still a clean 502 or 504. */
@@ -132,7 +134,7 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream, Followe
     if (status === 401 || status === 403) {
       const other = this.#rejected(status, headers['www-authenticate'])
       if (other) {
-        // The answer stands still until it is known whether it is the one that counts.
+        this.#undecided = 'still'
         controller.pause()
         void other.then((replaced) => this.#repeat(controller, replaced, status, headers))
         return
@@ -155,10 +157,13 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream, Followe
 
   /** Once, and only what can be sent twice. The browser may have left, and the upstream may have cut its answer, while the provider was asked. */
   #repeat(controller: Dispatcher.DispatchController, other: Replaced, status: number, headers: UpstreamHeaders): void {
+    const hasEnded = this.#undecided === 'ended'
+    this.#undecided = undefined
     if (this.#isDone || this.#isOld(controller)) return
     if (other === undefined || (typeof other !== 'string' && this.#deps.isDraining())) {
       this.#begin(status, headers)
-      controller.resume()
+      if (hasEnded) this.onResponseEnd(controller)
+      else controller.resume()
       return
     }
     this.#isRepeated = true
@@ -223,6 +228,10 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream, Followe
   /** Trailers are never forwarded. */
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.#isDone || this.#isOld(controller)) return
+    if (this.#undecided) {
+      this.#undecided = 'ended'
+      return
+    }
     if (this.#head) this.#writeHead()
     this.#isDone = true
     if (this.#bytes > STANDSTILL_BYTES) this.#limitStandstill()
@@ -287,10 +296,4 @@ const STANDSTILL_BYTES = 64 * 1024
 
 /** Nobody received a status; nginx's number for it. */
 const LEFT_BEFORE_ANSWER = 499
-
 const endConnection = (socket: Socket): void => void socket.destroy()
-
-const withoutLength = (head: readonly string[]): string[] => {
-  const at = head.indexOf('content-length')
-  return at < 0 ? [...head] : [...head.slice(0, at), ...head.slice(at + 2)]
-}

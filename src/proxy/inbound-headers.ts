@@ -90,6 +90,12 @@ export const inboundHeaders = (headers: UpstreamHeaders, rules: InboundRules, is
   return out
 }
 
+/** For what has no body and must not announce one. */
+export const withoutLength = (head: readonly string[]): string[] => {
+  const at = head.indexOf('content-length')
+  return at < 0 ? [...head] : [...head.slice(0, at), ...head.slice(at + 2)]
+}
+
 export const isEventStream = (type: string | string[] | undefined): boolean =>
   typeof type === 'string' && /^text\/event-stream\s*(?:;|$)/i.test(type)
 const HTML = /^\s*(?:text\/html|application\/xhtml\+xml)\s*(?:;|$)/i

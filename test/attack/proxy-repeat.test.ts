@@ -125,6 +125,26 @@ describe('a request whose token the upstream calls invalid', () => {
     expect(seen).toHaveLength(1)
   })
 
+  // A HEAD's answer ends with its head, whatever stands still: it once became an empty 200.
+  it.each<[string, string, (response: ServerResponse) => void]>([
+    ['without a body', 'GET', (response) => void response.writeHead(401, { ...INVALID, 'content-length': 0 }).end()],
+    ['to a HEAD', 'HEAD', (response) => void response.writeHead(401, { ...INVALID, 'content-length': 2 }).end()],
+    ['in chunks', 'GET', (response) => void response.writeHead(401, INVALID).end('no')],
+    ['with the connection', 'GET', (response) => void response.writeHead(401, { ...INVALID, connection: 'close' }).end('no')],
+  ])('gets a first answer that ends %s while the provider is asked, as it came', async (_how, method, answerOf) => {
+    refuse = (_request, response) => answerOf(response)
+    for (const other of [undefined, another]) {
+      seen = []
+      const provider = asked()
+      const got = ask(host.port, '/api/orders/1', [], method)
+      await provider.isAsked
+      await new Promise((resolve) => setTimeout(resolve, 10)) // what has arrived is read meanwhile
+      provider.answer(other)
+      expect((await got).status).toBe(other ? 200 : 401)
+      expect(tokens()).toEqual(other ? ['old', 'new'] : ['old'])
+    }
+  })
+
   it('leaves nothing of the first answer in the second, a body of any size included', async () => {
     refuse = (_request, response) => {
       response.writeHead(401, { ...INVALID, 'x-first': 'canary', 'content-length': 10_000_000 })
