@@ -18,6 +18,8 @@ export class Breaker {
   #openFor = millis(0)
   #opened = 0
   #probe: string | undefined
+  /** The provider asked for this pause. */
+  #isAskedFor = false
 
   /** How long to stay away; undefined: a call may be made. Changes nothing. */
   blockedFor(now: Instant): Millis | undefined {
@@ -26,19 +28,26 @@ export class Breaker {
     return this.#probe === undefined ? undefined : FIRST_PAUSE
   }
 
-  /** Right before a call; every `enter` without an answer is followed by `succeeded` or `failed` with the same key. */
+  /** Right before a call; every `enter` without an answer is followed by `succeeded`, `answered` or `failed` with the same key. */
   enter(key: string, now: Instant): Millis | undefined {
     const blocked = this.blockedFor(now)
     if (blocked === undefined && this.#openUntil !== undefined) this.#probe = key
     return blocked
   }
 
-  /** Any answer that shows the provider at work, refusals included. */
-  succeeded(): void {
+  /** Any answer that shows the provider at work, refusals included. One to what was sent before a pause that was asked for does not end it. */
+  succeeded(now: Instant): void {
     this.#failing.clear()
+    this.#probe = undefined
+    if (this.#isAskedFor && this.#openUntil !== undefined && isPausedUntil(this.#openUntil, this.#openFor, now)) return
+    this.#isAskedFor = false
     this.#openUntil = undefined
     this.#opened = 0
-    this.#probe = undefined
+  }
+
+  /** Somebody is there, and what came says nothing more: the end of a probe, and no word on other asks. */
+  answered(key: string, now: Instant): void {
+    if (this.#probe === key) this.succeeded(now)
   }
 
   /** @param pause what the provider asked for with 429 or 503; undefined: it did not ask */
@@ -53,6 +62,7 @@ export class Breaker {
     // Calls that were under way when it opened come back one by one: they may lengthen the pause, never count as further openings.
     const isOpen = this.#openUntil !== undefined && isPausedUntil(this.#openUntil, this.#openFor, now)
     if (!isOpen) this.#opened += 1
+    this.#isAskedFor = pause !== undefined || (isOpen && this.#isAskedFor)
     if (!isOpen || this.#openUntil === undefined || until > this.#openUntil) {
       this.#openUntil = until
       this.#openFor = openFor

@@ -29,13 +29,21 @@ export const call = async (tools: Tools, key: string, ask: Ask, send: () => Prom
   const labels = { provider: provider.name, grant: ask.grant, outcome: answer.kind === 'refused' ? answer.reason : answer.kind }
   metrics.count('sallyport_broker_token_requests_total', labels)
   metrics.observe('sallyport_broker_token_request_seconds', (now - began) / 1000, labels)
-  if (answer.kind === 'unavailable') breaker.failed(key, now, isThrottle(answer) ? answer.retryAfter : undefined)
-  else breaker.succeeded()
+  if (answer.kind !== 'unavailable') breaker.succeeded(now)
+  else if (isInItsWords(answer)) breaker.answered(key, now)
+  else breaker.failed(key, now, isThrottle(answer) ? answer.retryAfter : undefined)
   return answer
 }
 
 /** 429 and a 503 that says so speak for the whole provider; any other answer that cannot be used may be about this one user, who must not hold up all others. */
 const isThrottle = ({ cause }: Extract<TokenAnswer, { kind: 'unavailable' }>): boolean => cause === 'throttled' || cause === 'overloaded'
+
+/**
+ * An `error` that nobody knows what to make of (RFC 6749 §5.2): the provider is at work, and what it does not like may be this one route or user. A page in
+ * its place is none of its words.
+ */
+const isInItsWords = (answer: Extract<TokenAnswer, { kind: 'unavailable' }>): boolean =>
+  answer.sent === 'answered' && !isThrottle(answer) && !answer.cause.startsWith('http-')
 
 const answerOf = async (tools: Tools, send: () => Promise<TokenAnswer>): Promise<TokenAnswer> => {
   try {

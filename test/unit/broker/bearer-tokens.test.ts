@@ -5,7 +5,7 @@ import type { KeyFiles } from '../../../src/domain/key-file.ts'
 import type { TokenAnswer } from '../../../src/domain/token.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import type { Instant } from '../../../src/kernel/time.ts'
-import { after, minutes } from '../../../src/kernel/time.ts'
+import { after, minutes, seconds } from '../../../src/kernel/time.ts'
 import { createFleet, wordOf } from '../../harness/brokers.ts'
 
 const orders = makeAsk('on_behalf_of', 'api://orders', ['orders.read'])
@@ -162,5 +162,40 @@ describe('an API key', () => {
     expect(broker.peekApp(stored, now)).toBeUndefined()
     expect(wordOf(await broker.app(stored))).toBe('token.key-absent')
     expect(JSON.stringify([fleet.lines, fleet.audit, fleet.counted])).not.toContain('canary')
+  })
+})
+
+describe('an answer in words that we do not know', () => {
+  const answered = (cause: string): TokenAnswer => ({ kind: 'unavailable', sent: 'answered', retryAfter: seconds(5), cause })
+
+  // Three callers of one route that the provider has no grant for closed the door for every session.
+  it.each(['unsupported_grant_type', 'AADSTS50196'])('holds up nobody else: %s', async (cause) => {
+    const fleet = createFleet()
+    const { broker } = fleet.replica()
+    for (const subject of ['alice', 'bob', 'carol', 'dave']) {
+      fleet.provider.answerNext(answered(cause))
+      expect(wordOf(await broker.bearer(callerOf(subject, fleet.clock.now()), invoices))).toBe('provider.unavailable')
+    }
+    expect(wordOf(await broker.user(fleet.held(fleet.session()), refresh))).toBe('issued')
+  })
+  it('as the answer to a probe shows that somebody is there', async () => {
+    const fleet = createFleet()
+    const { broker } = fleet.replica()
+    fleet.provider.answerNext({ ...answered('throttled'), retryAfter: seconds(60) } as TokenAnswer)
+    await broker.bearer(callerOf('alice', fleet.clock.now()), invoices)
+    await fleet.clock.advance(seconds(60))
+    fleet.provider.answerNext(answered('unsupported_grant_type'))
+    await broker.bearer(callerOf('bob', fleet.clock.now()), invoices)
+    expect(wordOf(await broker.user(fleet.held(fleet.session()), refresh))).toBe('issued')
+  })
+  it('but a page where an answer should be counts: three of them, and nobody calls for a while', async () => {
+    const fleet = createFleet()
+    const { broker } = fleet.replica()
+    for (const subject of ['alice', 'bob', 'carol']) {
+      fleet.provider.answerNext(answered('http-404'))
+      await broker.bearer(callerOf(subject, fleet.clock.now()), invoices)
+    }
+    expect(wordOf(await broker.user(fleet.held(fleet.session()), refresh))).toBe('provider.unavailable')
+    expect(fleet.provider.sends).toEqual([])
   })
 })

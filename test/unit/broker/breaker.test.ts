@@ -35,7 +35,7 @@ describe('the loop breaker', () => {
   it('opens when three different asks fail without a success between', () => {
     const breaker = new Breaker()
     for (const key of ['a', 'b']) breaker.failed(key, now, undefined)
-    breaker.succeeded()
+    breaker.succeeded(now)
     for (const key of ['c', 'd']) breaker.failed(key, now, undefined)
     expect(breaker.blockedFor(now)).toBeUndefined()
     breaker.failed('e', now, undefined)
@@ -48,7 +48,7 @@ describe('the loop breaker', () => {
     const later = after(now, seconds(5))
     expect(breaker.enter('probe', later)).toBeUndefined()
     expect(breaker.enter('other', later)).toBeGreaterThan(0)
-    breaker.succeeded()
+    breaker.succeeded(later)
     expect(breaker.enter('other', later)).toBeUndefined()
     expect(breaker.enter('third', later)).toBeUndefined()
   })
@@ -61,6 +61,32 @@ describe('the loop breaker', () => {
     breaker.failed('probe', later, undefined)
     expect(breaker.blockedFor(later)).toBeGreaterThan(0)
     expect(breaker.enter('next probe', after(later, seconds(60)))).toBeUndefined()
+  })
+
+  // Of calls that were under way when the provider said stop, some come back well: each of them took the pause away.
+  it('keeps a pause that the provider asked for, whatever was sent before it and comes back now', () => {
+    const breaker = new Breaker()
+    breaker.failed('a', now, seconds(20))
+    breaker.succeeded(after(now, seconds(1)))
+    expect(breaker.blockedFor(after(now, seconds(1)))).toBe(19_000)
+  })
+
+  it('that is asked for while a probe is out is over when it is over', () => {
+    const breaker = new Breaker()
+    breaker.failed('a', now, seconds(5))
+    const later = after(now, seconds(5))
+    breaker.enter('probe', later)
+    breaker.failed('sent before', later, seconds(20))
+    breaker.succeeded(later)
+    expect(breaker.blockedFor(later)).toBe(20_000)
+    expect(breaker.enter('next', after(later, seconds(20)))).toBeUndefined()
+  })
+
+  it('that opened of itself closes with the first success', () => {
+    const breaker = new Breaker()
+    for (const key of ['a', 'b', 'c']) breaker.failed(key, now, undefined)
+    breaker.succeeded(now)
+    expect(breaker.blockedFor(now)).toBeUndefined()
   })
 
   it('never pauses longer than an hour', () => {
