@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { ProfileName } from '../../src/domain/profile.ts'
 import { freePort } from './free-port.ts'
 import { startGatewayProcess, type GatewayProcess } from './processes.ts'
 
@@ -23,9 +24,9 @@ export interface GatewaySettings {
   /** Each replica has a folder of keys of its own, at first with the same content: it sees a new file when the test puts it there. */
   readonly ownKeys?: boolean
   /** `generic` when not given. */
-  readonly profile?: 'generic' | 'keycloak' | 'entra'
-  /** YAML of `provider.client_auth`; the client's secret from the environment unless given. */
-  readonly clientAuth?: string
+  readonly profile?: ProfileName
+  /** YAML of `provider.client_auth`, for all replicas or for each; the client's secret from the environment unless given. */
+  readonly clientAuth?: string | ((at: number) => string)
   /** YAML lines under `provider`, indented by two. */
   readonly providerLines?: readonly string[]
   /** YAML lines at the top level. */
@@ -59,6 +60,8 @@ export interface Gateways {
   restart(at: number): Promise<void>
   stop(): Promise<void>
 }
+
+const SECRET_AUTH = "[{ client_secret: '${env:CLIENT_SECRET}' }]"
 
 /** Replicas as operations run them: one configuration but for the ports, one folder of keys. */
 export const startGateways = async (request: GatewaysRequest): Promise<Gateways> => {
@@ -95,7 +98,7 @@ export const startGateways = async (request: GatewaysRequest): Promise<Gateways>
         `  issuer: ${provider.issuer}`,
         '  insecure_allow_http: true',
         `  client_id: ${provider.clientId}`,
-        `  client_auth: ${request.clientAuth ?? "[{ client_secret: '${env:CLIENT_SECRET}' }]"}`,
+        `  client_auth: ${typeof request.clientAuth === 'function' ? request.clientAuth(at) : (request.clientAuth ?? SECRET_AUTH)}`,
         ...(request.providerLines ?? []),
         'session:',
         `  keys_dir: ${keysOf[at] ?? keys}`,
