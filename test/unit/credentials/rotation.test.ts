@@ -1,58 +1,11 @@
 import { asyncProperty, assert, constantFrom, integer, array, record } from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isUsable, probesDue, tries } from '../../../src/credentials/choice.ts'
-import { answered, EMPTY, looked, settled, told } from '../../../src/credentials/rotation.ts'
-import type { Found, Rotation } from '../../../src/credentials/rotation.ts'
-import type { CredentialId, CredentialVerdict, CredentialWord } from '../../../src/domain/credential.ts'
+import { isUsable } from '../../../src/credentials/choice.ts'
+import { settled } from '../../../src/credentials/rotation.ts'
+import type { CredentialWord } from '../../../src/domain/credential.ts'
 import { after, instant, millis, minutes, seconds } from '../../../src/kernel/time.ts'
-import type { Instant, Millis } from '../../../src/kernel/time.ts'
 import { ROTATION } from '../../harness/credential-set.ts'
-
-const DAY = minutes(24 * 60)
-const NOON = instant(Date.UTC(2026, 10, 2, 12))
-const id = (name: string): CredentialId => name as CredentialId
-const found = (name: string, more: Partial<Found> = {}): Found => ({
-  id: id(name),
-  source: 0,
-  notBefore: after(NOON, millis(-30 * DAY)),
-  notAfter: after(NOON, millis(60 * DAY)),
-  ...more,
-})
-const OLD = found('old', { notBefore: after(NOON, millis(-60 * DAY)) })
-const NEW = found('new')
-
-/** A machine whose time the test moves. */
-const machine = (settings = ROTATION, start: Rotation = EMPTY) => {
-  let state = start
-  let now: Instant = NOON
-  return {
-    now: () => now,
-    state: () => state,
-    wait: (length: Millis) => {
-      now = after(now, length)
-      state = settled(state, now, settings)
-    },
-    look: (...files: readonly Found[]) => (state = looked(state, files, now, settings)),
-    say: (name: string, kind: CredentialVerdict['kind'], code = 'AADSTS700027') => {
-      const verdict = kind === 'rejected' ? { kind, code } : kind === 'none' ? { kind, cause: 'timeout' } : { kind }
-      state = answered(state, { id: id(name), verdict, random: 0 }, now, settings)
-    },
-    hear: (...words: readonly CredentialWord[]) => (state = told(state, words, now, settings)),
-    word: (name: string, kind: CredentialWord['kind'], at = now): CredentialWord => ({ id: id(name), kind, at }),
-    phase: (name: string) => state.entries.find((entry) => entry.id === name)?.phase,
-    active: () => state.entries.find(({ phase }) => phase === 'active')?.id,
-    tries: () => tries(state, now).map((entry) => entry.id),
-    due: () => probesDue(state, now).map((entry) => entry.id),
-  }
-}
-/** With the old one in use and known to work, and the new one found. */
-const rotating = (settings = ROTATION) => {
-  const m = machine(settings)
-  m.look(OLD)
-  m.say('old', 'accepted')
-  m.look(OLD, NEW)
-  return m
-}
+import { DAY, found, machine, NEW, NOON, OLD, rotating } from '../../harness/rotation-machine.ts'
 
 describe('a new credential', () => {
   it('is probed at once, and used only after three acceptances in a row that span two minutes', () => {
