@@ -53,7 +53,7 @@ const KNOWN_MAX = 10_000
 const REFUSED_MAX = 5000
 /** A token does not get better; but one that was sent too early, or before its key was announced, does. */
 const REFUSED_FOR = seconds(30)
-/** However long it lives: a key that the provider took away stops counting within this. */
+/** However long it lives: a key that the provider took away stops counting within this, and what the copy of the keys is old (keys.ts, as long again). */
 const KNOWN_FOR = minutes(10)
 /** Signatures that are looked at, or wait for keys, at once. */
 const READING_MAX = 64

@@ -81,10 +81,14 @@ export const createKeys = (deps: KeysDeps): Keys => {
   /** A wait longer than the longest is one whose clock was set back meanwhile. */
   const mayTry = (now: Instant): boolean => now >= retryAt || between(now, retryAt) > RETRY_MOST
 
-  const first = async (jwksUri: URL): Promise<string | undefined> => {
+  const first = async ({ jwksUri, purpose }: Pick<KeyUse, 'jwksUri' | 'purpose'>): Promise<string | undefined> => {
     if (held) {
       const now = deps.clock.now()
-      if (between(fetchedAt, now) >= FRESH_FOR && mayTry(now)) void load(jwksUri)
+      if (between(fetchedAt, now) >= FRESH_FOR && mayTry(now)) {
+        const loaded = load(jwksUri)
+        // An ID token comes from the provider itself. These come from anybody, who may have a key that it took away hours ago: then the signature is all.
+        if (purpose !== 'id-token') await loaded
+      }
       return undefined
     }
     return flight.size > 0 || mayTry(deps.clock.now()) ? load(jwksUri) : 'backing-off'
@@ -101,16 +105,16 @@ export const createKeys = (deps: KeysDeps): Keys => {
   }
 
   return {
-    ready: async (jwksUri) => (await first(jwksUri)) === undefined,
+    ready: async (jwksUri) => (await first({ jwksUri, purpose: 'id-token' })) === undefined,
     verify: async (token, use) => {
-      const { jwksUri, algorithms } = use
+      const { algorithms } = use
       const decoded = token.length <= TOKEN_CHARS_MAX ? decodeJwt(token) : undefined
       if (!decoded) return { kind: 'invalid', check: 'id-token' }
       const algorithm = stringOf(decoded.header, 'alg')
       if (algorithm === undefined || !algorithms.includes(algorithm)) return { kind: 'invalid', check: 'algorithm' }
 
       const copyWasHeld = held !== undefined
-      const missing = await first(jwksUri)
+      const missing = await first(use)
       if (missing !== undefined) return { kind: 'no-key', cause: missing, isLimited: false }
       const kid = stringOf(decoded.header, 'kid')
       let candidates = choose(held ?? [], algorithm, kid)

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { BearerRead } from '../../src/domain/caller.ts'
 import type { ProfileName } from '../../src/domain/profile.ts'
 import { Secret } from '../../src/kernel/secret.ts'
+import { minutes } from '../../src/kernel/time.ts'
 import { profileOf } from '../../src/provider/profiles.ts'
 import { startHostileProvider, type HostileProvider } from '../harness/hostile-provider.ts'
 import { providerRoom, visible, type ProviderRoom } from '../harness/provider-room.ts'
@@ -217,6 +218,26 @@ it('a key that the provider began to use a moment ago is found', async () => {
   expect((await read(await signed())).kind).toBe('valid')
   await hostile.rotateKey()
   expect((await read(await signed())).kind).toBe('valid')
+})
+
+// The copy of the keys was renewed behind whoever came first after a quiet night, and a key taken away hours ago still opened the door to them.
+it('a key that the provider took away opens nothing once the copy is old, however quiet it was here', async () => {
+  const signer = hostile.signer
+  expect((await read(await signed({ exp: now() + 7200 }))).kind).toBe('valid')
+  await hostile.rotateKey()
+  room.clock.advance(minutes(11))
+  expect(await read(await signed({ exp: now() + 7200, jti: 'later' }, {}, signer))).toEqual({ kind: 'invalid', check: 'key-unknown' })
+})
+
+it('an old copy of the keys is better than none while the provider is away', async () => {
+  expect((await read(await signed({ exp: now() + 7200 }))).kind).toBe('valid')
+  room.clock.advance(minutes(11))
+  await hostile.away()
+  try {
+    expect((await read(await signed({ exp: now() + 7200, jti: 'later' }))).kind).toBe('valid')
+  } finally {
+    await hostile.back()
+  }
 })
 
 it('a provider that is away says nothing against a token', async () => {
