@@ -240,7 +240,7 @@ export const valueOf = async (raw: Redis, name: string): Promise<unknown> => {
 }
 
 /** Waits for what another connection brings; fails loudly instead of passing late. */
-export const until = async (condition: () => boolean | Promise<boolean>, withinMs = 8_000): Promise<void> => {
+export const until = async (condition: () => boolean | Promise<boolean>, withinMs = 20_000): Promise<void> => {
   const deadline = Date.now() + withinMs
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error('it did not happen in time')

@@ -27,14 +27,14 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** `serve` until it has ended by itself; one that goes on is ended after 10 s and has no code. */
+/** `serve` until it has ended by itself; one that goes on is ended after 25 s and has no code. */
 const serve = async (config: string): Promise<{ readonly code: number | null; readonly err: string }> => {
   const file = join(folder, 'sallyport.yaml')
   writeFileSync(file, config)
   const child = spawn(process.execPath, [BIN, 'serve', '-c', file], { stdio: ['ignore', 'ignore', 'pipe'], env: { SECRET: 's' } })
   let err = ''
   child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString('utf8')))
-  const late = setTimeout(() => child.kill('SIGKILL'), 10_000)
+  const late = setTimeout(() => child.kill('SIGKILL'), 25_000)
   const [code] = (await once(child, 'close')) as [number | null]
   clearTimeout(late)
   return { code, err }
@@ -113,5 +113,5 @@ it('a signal to `npm run serve` stops the gateway', async () => {
     )
   await expect.poll(isAlive, { timeout: 20_000 }).toBe(true)
   npm.kill('SIGTERM')
-  await expect.poll(isAlive, { timeout: 10_000 }).toBe(false)
-}, 40_000)
+  await expect.poll(isAlive, { timeout: 20_000 }).toBe(false)
+}, 60_000)

@@ -15,7 +15,7 @@ export const startDemoProcess = async (args: readonly string[] = []): Promise<De
   const child = spawn(process.execPath, [bin, 'demo', '--port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   let written = ''
   const url = await new Promise<string>((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`the demo printed no URL in 20 s:\n${written}`)), 20_000)
+    const late = setTimeout(() => reject(new Error(`the demo printed no URL in 40 s:\n${written}`)), 40_000)
     child.once('exit', (code) => reject(new Error(`the demo ended with ${code}:\n${written}`)))
     const onData = (chunk: Buffer): void => {
       written += chunk.toString('utf8')

@@ -89,9 +89,9 @@ export const startGatewayProcess = async (options: {
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (written += chunk.toString('utf8')))
   const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
   const ops = `http://127.0.0.1:${options.opsPort}`
-  for (const until = Date.now() + 20_000; ; await wait(50)) {
+  for (const until = Date.now() + 40_000; ; await wait(50)) {
     if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}:\n${written}`)
-    if (Date.now() > until) throw new Error(`the gateway was not ready in 20 s:\n${written}`)
+    if (Date.now() > until) throw new Error(`the gateway was not ready in 40 s:\n${written}`)
     const answer = await fetch(`${ops}/readyz`).catch(() => undefined)
     // Somebody else may have got the port meanwhile: what answers then is not ours, and the gateway ends and says so.
     const { waiting = ['listener'] } = ((await answer?.json().catch(() => undefined)) ?? {}) as { readonly waiting?: readonly string[] }
@@ -135,7 +135,7 @@ const end = async (child: ChildProcess, ask: () => unknown): Promise<void> => {
 }
 
 /** Asks again until it is so. */
-export const until = async (what: string, condition: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> => {
+export const until = async (what: string, condition: () => boolean | Promise<boolean>, withinMs = 20_000): Promise<void> => {
   for (const end = Date.now() + withinMs; !(await condition()); await wait(20))
     if (Date.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`)
 }

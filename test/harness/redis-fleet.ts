@@ -148,7 +148,7 @@ const knowsTheOthers = async (port: number): Promise<void> => {
 }
 
 const eventually = async (condition: () => Promise<boolean>, otherwise: string): Promise<void> => {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + 40_000
   while (!(await condition().catch(() => false))) {
     if (Date.now() > deadline) throw new Error(otherwise)
     await wait(50)

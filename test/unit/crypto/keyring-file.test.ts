@@ -48,6 +48,8 @@ const look = async (ring: FileKeyring): Promise<void> => {
   await ring.reload()
 }
 
+const PATIENCE = { timeout: 10_000 }
+
 describe('a directory of keys', () => {
   it('seals with a new key only once it has been here for the settling time, and opens with both', async () => {
     await put('index')
@@ -76,11 +78,11 @@ describe('a directory of keys', () => {
     await load()
     await put(kid(2))
     clock.advance(seconds(15))
-    await vi.waitFor(() => expect(log.messages('info')).toContain('sealing key present, opens now and seals once settled'))
+    await vi.waitFor(() => expect(log.messages('info')).toContain('sealing key present, opens now and seals once settled'), PATIENCE)
     await vi.waitFor(() => {
       clock.advance(minutes(6))
       expect(changes.at(-1)).toEqual({ kind: 'activated', kid: kid(2) })
-    })
+    }, PATIENCE)
   })
 
   it('at the start counts the age of the file', async () => {
