@@ -217,7 +217,7 @@ const flightOf = (need: Need): string => {
     case 'forced':
       return `forced ${need.seenRtGen}`
     case 'another':
-      return `another ${need.than.issuedAt}`
+      return `another ${need.than.token.fingerprint()}`
     default:
       return assertNever(need)
   }

@@ -66,9 +66,10 @@ const derive = async (tools: Tools, deps: DerivedDeps, strategy: Strategy, { ses
   const heldOff = tools.holdOff.outcome(key, clock.now())
   if (heldOff) return heldOff
 
+  let refusedBefore: AccessToken | undefined
   for (let attempt = 1; ; attempt += 1) {
-    // 2. What is turned in, of a session that the provider confirmed lately; forced when the last one was not taken.
-    const source = await sourceOf(tools, deps, strategy, session, ask, attempt > 1)
+    // 2. What is turned in, of a session that the provider confirmed lately; another one when the last was not taken.
+    const source = await sourceOf(tools, deps, strategy, session, ask, refusedBefore)
     if (source.kind !== 'renewed') return source
     session = source.session
     // A token that only wanted its session confirmed is good as it is.
@@ -82,6 +83,7 @@ const derive = async (tools: Tools, deps: DerivedDeps, strategy: Strategy, { ses
     const answer = prepared.kind === 'ready' ? await callInTurn(tools, key, ask, prepared.send) : prepared.answer
     if (answer.kind === 'blocked') return answer.outcome
     const isSubjectRefused = answer.kind === 'refused' && answer.reason === 'grant-rejected' && strategy.needs === 'access-token'
+    refusedBefore = source.access
     if (isSubjectRefused && attempt < TRIES_MAX) continue
     return settleDerived(tools, session, ask, key, answer)
   }
@@ -93,11 +95,11 @@ const sourceOf = async (
   { needs }: Strategy,
   session: Session,
   ask: Ask,
-  isForced: boolean,
+  refusedBefore: AccessToken | undefined,
 ): Promise<Renewal> => {
   const source = needs === 'access-token' ? ask.subject : askToConfirmWith(session)
   if (!source) return refused('token.invalid')
-  const need: Need = isForced ? { kind: 'forced', seenRtGen: session.rtGen } : { kind: needs === 'access-token' ? 'token' : 'confirmed' }
+  const need: Need = refusedBefore ? { kind: 'another', than: refusedBefore } : { kind: needs === 'access-token' ? 'token' : 'confirmed' }
   const held = answeredBy(session, source, need, settings.recheckMs, clock.now())
   return held ? { kind: 'renewed', session, access: held.access } : renew(session, source, need)
 }

@@ -200,6 +200,28 @@ it.each(['strict', 'none'] as const)(
   },
 )
 
+// Another audience's refresh counted as news: the very token that was refused was turned in once more, and its user read "no access" for 90 s.
+it.each(['strict', 'none'] as const)(
+  'with rotation %s a token that was not taken is not turned in again, whatever else was renewed meanwhile',
+  async (rotation) => {
+    const fleet = createFleet({ asks, rotation })
+    const { broker, store } = fleet.replica()
+    const session = fleet.session()
+    const held = fleet.held(session)
+    await broker.user(held, base)
+    const opened = await store.reopen(session)
+    if (opened.kind !== 'found') throw new Error('gone')
+    const gate = fleet.provider.gates.stop('derive:before')
+    const asked = broker.user(opened.held, orders)
+    await gate.reached
+    await broker.user(opened.held, the.orders)
+    fleet.provider.answerNext(refusedFor('grant-rejected'))
+    gate.open()
+    expect(wordOf(await asked)).toBe('issued')
+    expect(fleet.provider.sends.map(({ ask }) => ask.key)).toEqual([base.key, the.orders.key, base.key])
+  },
+)
+
 describe('a service account', () => {
   const verified = { ...the.alice.claims, email: 'alice@shop.example', email_verified: true }
   const sessionWith = (claims: Record<string, unknown>, fleet: ReturnType<typeof createFleet>) =>
