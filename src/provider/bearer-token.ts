@@ -6,7 +6,7 @@ import { fromNumericDate, seconds, toNumericDate } from '../kernel/time.ts'
 import type { Instant } from '../kernel/time.ts'
 import { SKEW_SECONDS } from './id-token.ts'
 import { decodeJwt, stringOf } from './json.ts'
-import { clientOf, isApplication } from './principal.ts'
+import { callerKind, clientOf, isApplication } from './principal.ts'
 import type { Room } from './room.ts'
 import { checkTenant, issuerOf } from './tenants.ts'
 
@@ -25,6 +25,7 @@ export type BearerCheck =
   | 'not-before'
   | 'subject'
   | 'client'
+  | 'principal'
   | 'sender-constrained'
 
 export interface BearerRules {
@@ -79,13 +80,14 @@ const kindCheck = (claims: Claims, { requireType, facts }: BearerRules): BearerC
   return scopesOf(claims) !== undefined || isApplication(claims, facts) ? undefined : 'id-token'
 }
 
-const partyCheck = (claims: Claims, { issuer, audiences }: BearerRules): BearerCheck | undefined => {
+const partyCheck = (claims: Claims, { issuer, audiences, facts }: BearerRules): BearerCheck | undefined => {
   if (claims['iss'] !== issuer) return 'issuer'
   const named = audiencesOf(claims)
   if (!named || !named.some((audience) => audiences.includes(audience))) return 'audience'
   if (!SUBJECT.test(stringOf(claims, 'sub') ?? '')) return 'subject'
   // RFC 9068 §2.2. Without it nobody could tell an application that calls for itself from a user.
-  return SUBJECT.test(clientOf(claims) ?? '') ? undefined : 'client'
+  if (!SUBJECT.test(clientOf(claims) ?? '')) return 'client'
+  return callerKind(claims, facts) ? undefined : 'principal'
 }
 
 /** An expiry that has come has come: whoever sent the token can get a new one, and what is made from it must not outlive it. */
@@ -150,7 +152,7 @@ export const readBearerToken = async (
 const invalid = (check: string): BearerRead => ({ kind: 'invalid', check })
 
 const callerOf = (claims: Claims, token: Secret<'access-token'>, issuer: string, profile: ProviderProfile, now: Instant): BearerCaller => ({
-  kind: isApplication(claims, profile.callers) ? 'application' : 'user',
+  kind: callerKind(claims, profile.callers) ?? 'application', // which opens nothing unless it is named
   issuer,
   subject: stringOf(claims, 'sub') ?? '',
   clientId: clientOf(claims),

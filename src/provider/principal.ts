@@ -1,3 +1,4 @@
+import type { BearerCaller } from '../domain/caller.ts'
 import type { CallerFacts, ProviderProfile } from '../domain/profile.ts'
 import type { Claims, TokenPrincipal } from '../domain/token.ts'
 import { isObject, stringOf } from './json.ts'
@@ -26,6 +27,17 @@ export const isApplication = (claims: Claims, { userClaims, application }: Calle
   if (type !== undefined) return type === 'app'
   if (userClaims.some((name) => Object.hasOwn(claims, name))) return false
   return stringOf(claims, 'sub') === client || application.some((marks) => bears(claims, marks, client))
+}
+
+/**
+ * Whom a caller's token stands for; undefined: it cannot be told for certain, and to guess would be to mix them up (spec §1, rule 3). Where users' tokens are
+ * known by a claim, one without it is no user's.
+ */
+export const callerKind = (claims: Claims, facts: CallerFacts): BearerCaller['kind'] | undefined => {
+  if (isApplication(claims, facts)) return 'application'
+  const type = stringOf(claims, 'idtyp')
+  if (type !== undefined) return type === 'user' ? 'user' : undefined // Entra knows devices as well
+  return facts.userClaims.length === 0 || facts.userClaims.some((name) => Object.hasOwn(claims, name)) ? 'user' : undefined
 }
 
 /** `{sub}` stands for the value of another claim, `{client}` for the application's name, `*` for any text. */

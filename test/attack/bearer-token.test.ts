@@ -322,6 +322,23 @@ describe('where the profile’s tokens carry no type', () => {
     expect(await read(await signed(over, { typ: 'JWT' }), false)).toMatchObject({ kind: 'invalid' })
   })
 
+  // Spec §1, rule 3. A service account's token that was exchanged names two clients and no session: it once counted as a user's.
+  it.each<[string, ProfileName, Over]>([
+    [
+      'Keycloak, an application’s token that another one exchanged',
+      'keycloak',
+      { client_id: 'app', azp: 'other', clientHost: 'x', typ: 'Bearer' },
+    ],
+    ['Keycloak, an application whose scope does not say so', 'keycloak', { client_id: undefined, azp: 'app', typ: 'Bearer' }],
+    ['Entra, neither delegated nor of a service principal', 'entra', { scope: 'x', client_id: undefined, azp: 'app', oid: 'o1' }],
+    ['Entra, a device', 'entra', { scope: undefined, scp: 'a', client_id: undefined, azp: 'app', idtyp: 'device' }],
+    ['Okta, without a user', 'okta', { scope: undefined, scp: ['a'], client_id: undefined, cid: 'app' }],
+  ])('whoever is neither a user nor an application for certain is nobody: %s', async (_what, profile, over) => {
+    await room.provider.close()
+    room = newRoom(profile)
+    expect(await read(await signed(over, { typ: 'JWT' }), false)).toEqual({ kind: 'invalid', check: 'principal' })
+  })
+
   it('a user who is called like a service account stays a user', async () => {
     await room.provider.close()
     room = newRoom('keycloak')
