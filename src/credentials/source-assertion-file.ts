@@ -11,7 +11,7 @@ import type { NameOf } from './source-secret.ts'
 const READ_AGAIN_MS = millis(100)
 /** An assertion that ends while it travels is no use. */
 const SPARE_MS = 5_000
-const JWT = /^[\w-]+\.([\w-]+)\.[\w-]+$/
+const JWT = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
 
 interface Assertion {
   readonly token: Secret<'federated-assertion'>
@@ -67,9 +67,12 @@ export const assertionFileSource = (file: string, clock: Clock, nameOf: NameOf):
 /** Not verified: that is the provider's part. Read as far as needed to know what it is and how long it lasts. */
 const parse = (text: string): Assertion | undefined => {
   const token = text.trim()
-  const payload = JWT.exec(token)?.[1]
-  if (payload === undefined) return undefined
+  const [, header = '', payload = '', signature = ''] = JWT.exec(token) ?? []
+  if (payload === '') return undefined
   try {
+    const { alg } = Object(JSON.parse(Buffer.from(header, 'base64url').toString('utf8'))) as { readonly alg?: unknown }
+    // The end of a file comes last: what was cut short there has all its claims.
+    if (!isWhole(String(alg), signature)) return undefined
     const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'))
     if (typeof claims !== 'object' || claims === null) return undefined
     const exp: unknown = Reflect.get(claims, 'exp')
@@ -79,4 +82,13 @@ const parse = (text: string): Assertion | undefined => {
   } catch {
     return undefined
   }
+}
+
+/** RFC 7518 §3.4, RFC 8037 §3.1: so many bytes, always. RSA signs as long as its key is, which comes in steps of 512 bits. */
+const SIGNATURE_BYTES: Readonly<Record<string, number>> = { ES256: 64, ES384: 96, ES512: 132, EdDSA: 64, Ed25519: 64 }
+const RSA_BYTES_MIN = 256
+const isWhole = (algorithm: string, signature: string): boolean => {
+  const bytes = Math.floor((signature.length * 3) / 4)
+  if (/^[RP]S\d{3}$/.test(algorithm)) return bytes >= RSA_BYTES_MIN && bytes % 64 === 0
+  return bytes === (SIGNATURE_BYTES[algorithm] ?? bytes)
 }

@@ -194,7 +194,7 @@ describe('single files', () => {
 
 describe('a federated assertion', () => {
   const jwt = (claims: Record<string, unknown>): string =>
-    ['{"alg":"RS256"}', JSON.stringify({ iss: 'https://k8s.example', sub: 'sa', aud: 'api', ...claims }), 'signature']
+    ['{"alg":"RS256"}', JSON.stringify({ iss: 'https://k8s.example', sub: 'sa', aud: 'api', ...claims }), 's'.repeat(256)]
       .map((part) => Buffer.from(part).toString('base64url'))
       .join('.')
   const ending = (ms: number, more = {}): string => jwt({ exp: Math.round((now + ms) / 1000), ...more })
@@ -224,6 +224,7 @@ describe('a federated assertion', () => {
   })
   it.each<[string, (file: string) => Promise<void>]>([
     ['truncated', (file) => writeFile(file, ending(2 * DAY).slice(0, 40))],
+    ['truncated in its signature', (file) => writeFile(file, ending(2 * DAY).slice(0, -1))],
     ['emptied', (file) => writeFile(file, '')],
     ['away', (file) => rm(file)],
     ['expired', (file) => writeFile(file, ending(-DAY))],
