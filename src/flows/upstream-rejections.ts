@@ -75,8 +75,9 @@ export const createUpstreamRejections = ({ broker, log, metrics, audit, clock }:
       ...(held && { sessionRef: held.session.ref }),
       ...(ask?.audience !== undefined && { audience: ask.audience }),
       ...(ask && { grant: ask.grant, scopes: (access?.scopes ?? ask.scopes).join(' ') }),
-      ...(access && { expiresInSeconds: Math.round(between(now, access.expiresAt) / 1000) }),
-      ...(error !== undefined && { upstreamCode: error }),
+      ...(access && ask?.grant !== 'static' && { expiresInSeconds: Math.round(between(now, access.expiresAt) / 1000) }),
+      // An API may repeat what it was sent, and an opaque token or a key looks much like a code.
+      ...(error !== undefined && { upstreamCode: HINTS.has(error) ? error : 'other' }),
       hint: HINTS.get(error ?? '') ?? (status === 401 ? HINT_401 : HINT_403),
     }
     if (isTold) log.debug(facts, 'upstream rejected our token')
@@ -176,7 +177,9 @@ const REPLACEABLE: ReadonlySet<GrantName> = new Set<GrantName>([
 
 const HINT_401 = 'compare token.audience of the route with the audience, issuer and keys that the API validates by'
 const HINT_403 = 'compare token.scopes of the route, and token.principal, with what the API asks for'
+/** By the codes of RFC 6750 §3.1, RFC 9470 §3 and Entra. */
 const HINTS: ReadonlyMap<string, string> = new Map([
+  ['invalid_request', 'the API could not read the token where it was sent: compare what it expects with `Authorization: Bearer`'],
   ['invalid_token', HINT_401],
   ['insufficient_scope', HINT_403],
   ['insufficient_user_authentication', 'the API wants a stronger or a newer sign-in, which this release does not ask for by itself'],

@@ -162,3 +162,12 @@ it('the log explains it once a minute, with what must be compared and never the 
   expect(JSON.stringify([lines, events, counted])).not.toContain('canary')
   expect(counted).toHaveLength(50)
 })
+
+// An opaque token or an API key can look like a code, and an API that repeats what it was sent put it into the log.
+it('of what an API says in its challenge the log has codes that are known, and nothing else', async () => {
+  const key = 'canary.sk_live_0123456789'
+  await note(a.accessToken(), {}, { status: 401, challenge: { isBearer: true, error: key } })
+  await note(a.accessToken(), {}, { status: 403, challenge: { isBearer: true, error: 'insufficient_scope' } })
+  expect(lines.map(({ facts }) => facts['upstreamCode'])).toEqual(['other', 'insufficient_scope'])
+  expect(JSON.stringify([lines, events, counted])).not.toContain('canary')
+})
