@@ -21,6 +21,9 @@ export const isTroubled = ({ acceptedAt, toldAt, rejectedAt }: Entry): boolean =
  * meant it); then the newer one.
  */
 export const isBetter = (a: Entry, b: Entry): boolean => wanted(a, b) < 0
+/** Better, and no operator said to stay. What is found after such an order is wanted again. */
+export const isWanted = (entry: Entry, active: Entry): boolean =>
+  isBetter(entry, active) && (active.heldFrom === undefined || entry.firstSeenAt > active.heldFrom)
 const wanted = (a: Entry, b: Entry): number =>
   a.source - b.source ||
   Number(b.isPresent) - Number(a.isPresent) ||

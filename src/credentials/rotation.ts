@@ -2,7 +2,8 @@ import type { CredentialId, CredentialVerdict, CredentialWord } from '../domain/
 import { backoff } from '../kernel/backoff.ts'
 import { after, between, millis } from '../kernel/time.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
-import { isBetter, isProven, isTroubled, isUsable, lastWordOf, substitutes } from './choice.ts'
+import { isBetter, isProven, isTroubled, isUsable, isWanted, lastWordOf, substitutes } from './choice.ts'
+import { AHEAD_MAX_MS, inOurPast } from './set-back.ts'
 
 /** candidate: waits (for its date, or because a better one is in use). probing: it would be better than the active one, if the provider took it. */
 export type Phase = 'candidate' | 'probing' | 'active' | 'retiring' | 'retired'
@@ -26,6 +27,8 @@ export interface Entry {
   readonly toldAt: Instant | undefined
   /** The last order of an operator to use it that was followed. */
   readonly orderedAt: Instant | undefined
+  /** Of an active one that an operator ordered: what was found before this moment does not take its place, however well it does. */
+  readonly heldFrom: Instant | undefined
   readonly rejectedAt: Instant | undefined
   readonly rejection: string | undefined
   /** Rejections of late, for the demotion; oldest first. */
@@ -40,6 +43,8 @@ export interface Rotation {
   readonly entries: readonly Entry[]
   /** Of ids that may not even be loaded now: a file that comes back does not undo a withdrawal. */
   readonly withdrawn: ReadonlyMap<CredentialId, Instant>
+  /** The last order to use each: a withdrawal from before it says nothing any more, whoever says it again. */
+  readonly restored: ReadonlyMap<CredentialId, Instant>
 }
 
 /** `credential_rotation` of the settings. */
@@ -71,10 +76,11 @@ export interface Found {
   readonly notAfter: Instant | undefined
 }
 
-export const EMPTY: Rotation = { entries: [], withdrawn: new Map() }
+export const EMPTY: Rotation = { entries: [], withdrawn: new Map(), restored: new Map() }
 
 /** The files changed, or were looked at again. A credential in use stays in use without them. */
-export const looked = (state: Rotation, found: readonly Found[], now: Instant, settings: RotationSettings): Rotation => {
+export const looked = (before: Rotation, found: readonly Found[], now: Instant, settings: RotationSettings): Rotation => {
+  const state = inOurPast(before, now, settings)
   const byId = new Map(found.map((one) => [one.id, one]))
   const kept = state.entries.flatMap((entry): readonly Entry[] => {
     const here = byId.get(entry.id)
@@ -97,6 +103,7 @@ const entryOf = (found: Found, { withdrawn }: Rotation, now: Instant): Entry => 
   acceptedAt: undefined,
   toldAt: undefined,
   orderedAt: undefined,
+  heldFrom: undefined,
   rejectedAt: undefined,
   rejection: undefined,
   failures: [],
@@ -106,11 +113,12 @@ const entryOf = (found: Found, { withdrawn }: Rotation, now: Instant): Entry => 
 
 /** A probe or a request showed something. @param random in [0, 1), for the jitter */
 export const answered = (
-  state: Rotation,
+  before: Rotation,
   { id, verdict, random }: { readonly id: CredentialId; readonly verdict: CredentialVerdict; readonly random: number },
   now: Instant,
   settings: RotationSettings,
 ): Rotation => {
+  const state = inOurPast(before, now, settings)
   const entries = state.entries.map((entry) => (entry.id === id ? judged(entry, verdict, random, now, settings) : entry))
   return settled({ ...state, entries }, now, settings)
 }
@@ -146,10 +154,9 @@ const judged = (entry: Entry, verdict: CredentialVerdict, random: number, now: I
  * Words of other replicas and operators, their seals checked. An acceptance counts while it is fresh and later than any rejection seen here: what was
  * overheard and said again says nothing new. It promotes a better credential, or says where a restarted replica was; it demotes none.
  */
-export const told = (state: Rotation, words: readonly CredentialWord[], now: Instant, settings: RotationSettings): Rotation => {
-  const withdrawn = new Map(state.withdrawn)
-  for (const { id, kind, at } of words) if (kind === 'withdrawn' && at > (withdrawn.get(id) ?? 0)) withdrawn.set(id, at)
-  for (const { id, kind, at } of words) if (kind === 'promoted' && at > (withdrawn.get(id) ?? Infinity)) withdrawn.delete(id)
+export const told = (before: Rotation, words: readonly CredentialWord[], now: Instant, settings: RotationSettings): Rotation => {
+  const state = inOurPast(before, now, settings)
+  const { withdrawn, restored } = ordersOf(state, words)
   const fresh = words.filter(({ at }) => between(at, now) < settings.wordMs && between(now, at) < AHEAD_MAX_MS)
   let entries: readonly Entry[] = state.entries.map((entry): Entry => {
     const accepted = lastWordOf(fresh, 'accepted', entry.id)
@@ -162,24 +169,38 @@ export const told = (state: Rotation, words: readonly CredentialWord[], now: Ins
     .filter(
       (entry) => entry.toldAt !== undefined && fresh.some(({ id, kind }) => id === entry.id && kind === 'accepted') && isProven(entry),
     )
-    .filter((entry) => !active || isBetter(entry, active) || (!isProven(active) && active.toldAt === undefined))
+    .filter((entry) => !active || isWanted(entry, active) || (!isProven(active) && active.toldAt === undefined && !active.heldFrom))
     .toSorted((a, b) => (b.toldAt ?? 0) - (a.toldAt ?? 0))[0]
-  const order = usable
+  const order = entries
+    .filter((entry) => isUsable(entry, now))
     .map((entry) => ({ entry, at: lastWordOf(fresh, 'promoted', entry.id) ?? 0 }))
     // Each order is followed once; what the provider said after it counts more.
     .filter(({ entry, at }) => at > Math.max(entry.orderedAt ?? 0, entry.rejectedAt ?? 0))
     .toSorted((a, b) => b.at - a.at)[0]
   const next = order?.entry ?? spoken
   if (next) entries = promoted(entries, next.id, now)
-  if (order) entries = entries.map((entry): Entry => (entry.id === order.entry.id ? { ...entry, orderedAt: order.at as Instant } : entry))
-  return settled({ entries, withdrawn }, now, settings)
+  if (order)
+    entries = entries.map(
+      (entry): Entry => (entry.id === order.entry.id ? { ...entry, orderedAt: order.at as Instant, heldFrom: now } : entry),
+    )
+  return settled({ entries, withdrawn, restored }, now, settings)
 }
 
-/** Replicas follow one clock to half a second. */
-const AHEAD_MAX_MS = 5_000
+/** Of each credential the last order counts. */
+const ordersOf = (state: Rotation, words: readonly CredentialWord[]): Pick<Rotation, 'withdrawn' | 'restored'> => {
+  const withdrawn = new Map(state.withdrawn)
+  const restored = new Map(state.restored)
+  for (const { id, kind, at } of words) {
+    const last = kind === 'promoted' ? restored : kind === 'withdrawn' ? withdrawn : undefined
+    if (at > (last?.get(id) ?? 0)) last?.set(id, at)
+  }
+  for (const [id, at] of restored) if (at > (withdrawn.get(id) ?? Infinity)) withdrawn.delete(id)
+  return { withdrawn, restored }
+}
 
 /** What follows from the time alone, and from everything above. */
-export const settled = (state: Rotation, now: Instant, settings: RotationSettings): Rotation => {
+export const settled = (before: Rotation, now: Instant, settings: RotationSettings): Rotation => {
+  const state = inOurPast(before, now, settings)
   let entries = state.entries
   // 1. The active one can no longer be used, or it fails where another works.
   const active = entries.find(({ phase }) => phase === 'active')
@@ -193,7 +214,7 @@ export const settled = (state: Rotation, now: Instant, settings: RotationSetting
   }
   // 2. A better one has been accepted often enough, or long enough, or the active one is rejected anyway.
   const current = entries.find(({ phase }) => phase === 'active')
-  const better = entries.filter((entry) => isUsable(entry, now) && current && entry !== current && isBetter(entry, current))
+  const better = entries.filter((entry) => isUsable(entry, now) && current && entry !== current && isWanted(entry, current))
   const ripe = better.filter((entry) => isRipe(entry, current, now, settings)).toSorted((a, b) => (isBetter(a, b) ? -1 : 1))[0]
   if (ripe) entries = promoted(entries, ripe.id, now)
   // 3. Everybody else by the one that is active now.
@@ -203,38 +224,46 @@ export const settled = (state: Rotation, now: Instant, settings: RotationSetting
 }
 
 const isRipe = (entry: Entry, active: Entry | undefined, now: Instant, settings: RotationSettings): boolean => {
-  const { series } = entry
-  if (series && active && isTroubled(active)) return true
-  if (series && series.count >= settings.acceptances && between(series.since, entry.acceptedAt ?? now) >= settings.spreadMs) return true
-  if (settings.activateAfterMs === undefined) return false
-  return now >= after(Math.max(entry.firstSeenAt, entry.notBefore ?? 0) as Instant, settings.activateAfterMs)
+  const { series, acceptedAt } = entry
+  // What the provider said while it is news: it may have forgotten since what it knew then.
+  if (series && acceptedAt !== undefined && between(acceptedAt, now) < settings.wordMs) {
+    if (active && isTroubled(active)) return true
+    if (series.count >= settings.acceptances && between(series.since, acceptedAt) >= settings.spreadMs) return true
+  }
+  if (settings.probes || settings.activateAfterMs === undefined) return false
+  // Rejected by a request: as long again, for whoever registers it may be late.
+  const from = Math.max(entry.firstSeenAt, entry.notBefore ?? 0, isTroubled(entry) ? (entry.rejectedAt ?? 0) : 0) as Instant
+  return now >= after(from, settings.activateAfterMs)
 }
 
-/** Once is enough for one that has never been accepted: it is in use because something had to be. */
+/** Once is enough for one that has never been accepted: it is in use because something had to be. What was before an operator's order does not count. */
 const isFailing = (active: Entry, now: Instant, settings: RotationSettings): boolean =>
-  (isTroubled(active) && active.acceptedAt === undefined && active.toldAt === undefined) ||
+  (isTroubled(active) &&
+    active.acceptedAt === undefined &&
+    active.toldAt === undefined &&
+    (active.rejectedAt ?? 0) > (active.heldFrom ?? 0)) ||
   (active.failures.length >= settings.demoteAfter && between(active.failures[0] ?? now, now) < settings.demoteWindowMs)
 
 const phaseOf = (entry: Entry, active: Entry | undefined, now: Instant, settings: RotationSettings): Phase => {
   if (entry === active) return 'active'
   if (entry.withdrawnAt !== undefined || (entry.notAfter !== undefined && now >= entry.notAfter)) return 'retired'
-  if (entry.phase === 'retiring') return now < after(entry.since, settings.keepPreviousMs) ? 'retiring' : 'retired'
   // Back from a withdrawal, or put in the place of the active one again: better means that somebody wants it.
-  if (active && isBetter(entry, active)) return isUsable(entry, now) ? 'probing' : 'candidate'
-  return entry.phase === 'retired' ? 'retired' : entry.phase === 'probing' ? 'probing' : 'candidate'
+  if (active && entry.isPresent && isWanted(entry, active)) return isUsable(entry, now) ? 'probing' : 'candidate'
+  if (entry.phase === 'retiring') return now < after(entry.since, settings.keepPreviousMs) ? 'retiring' : 'retired'
+  return entry.phase === 'retired' ? 'retired' : 'candidate'
 }
 
 const inPhase = (entry: Entry, phase: Phase, now: Instant): Entry => (entry.phase === phase ? entry : { ...entry, phase, since: now })
 
-/** The active one stays as the fallback. */
+/** The active one stays as the fallback; to be used first again it has to prove itself anew. */
 const promoted = (entries: readonly Entry[], id: CredentialId, now: Instant): readonly Entry[] =>
   entries.map((entry) => {
     if (entry.id === id) return inPhase({ ...entry, failures: [] }, 'active', now)
-    return entry.phase === 'active' ? inPhase(entry, 'retiring', now) : entry
+    return entry.phase === 'active' ? inPhase({ ...entry, series: undefined, heldFrom: undefined }, 'retiring', now) : entry
   })
 
-/** The active one has to prove itself anew. */
+/** Out of use until it is accepted again. One that is in memory only stays the fallback: nobody could bring it back. */
 const demoted = (entries: readonly Entry[], from: CredentialId, to: CredentialId, now: Instant): readonly Entry[] =>
   promoted(entries, to, now).map((entry) =>
-    entry.id === from ? { ...entry, phase: 'probing', series: undefined, toldAt: undefined } : entry,
+    entry.id === from ? { ...entry, phase: entry.isPresent ? 'probing' : 'retiring', toldAt: undefined } : entry,
   )

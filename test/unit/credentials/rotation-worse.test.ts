@@ -1,0 +1,136 @@
+import { describe, expect, it } from 'vitest'
+import { after, millis, minutes, seconds } from '../../../src/kernel/time.ts'
+import { ROTATION } from '../../harness/credential-set.ts'
+import { DAY, found, machine, NEW, NOON, OLD, rotating } from '../../harness/rotation-machine.ts'
+
+const proven = (m: ReturnType<typeof machine>, name: string): void => {
+  for (let n = 0; n < 4; n += 1) {
+    m.say(name, 'accepted')
+    m.wait(minutes(1))
+  }
+  expect(m.active()).toBe(name)
+}
+
+describe('the one in use is not given up for a worse one', () => {
+  it('by activate_after, while the provider rejects the new one', () => {
+    const m = rotating({ ...ROTATION, activateAfterMs: minutes(60) })
+    for (let n = 0; n < 90; n += 1) {
+      m.say('new', 'rejected')
+      m.wait(minutes(1))
+    }
+    expect(m.active()).toBe('old')
+  })
+  // It was put aside, and was due by the clock in the same step: every request tried it first, for good.
+  it('by activate_after, once requests have shown that the provider does not take it; it is tried again that much later', () => {
+    const m = rotating({ ...ROTATION, probes: false, activateAfterMs: minutes(60) })
+    m.wait(minutes(60))
+    expect(m.active()).toBe('new')
+    for (let n = 0; n < 3; n += 1) {
+      m.say('new', 'rejected')
+      m.say('old', 'accepted')
+    }
+    expect(m.active()).toBe('old')
+    m.wait(minutes(59))
+    expect(m.active()).toBe('old')
+    m.wait(minutes(1))
+    expect(m.active()).toBe('new')
+  })
+  // What it had been accepted with weeks ago counted: one look at a half-written file, and a certificate that may be gone at the provider was used first.
+  it('because its file was half-written at one look, and another had proven itself long ago', () => {
+    const m = rotating()
+    proven(m, 'new')
+    m.wait(millis(2 * DAY))
+    m.say('new', 'accepted')
+    expect(m.phase('old')).toBe('retired')
+    m.look(OLD)
+    expect(m.active()).toBe('new')
+    m.wait(seconds(5))
+    m.look(OLD, NEW)
+    expect([m.active(), m.due()]).toEqual(['new', []])
+  })
+  it('and goes back to the one before when its files were taken away, as soon as that has proven itself anew', () => {
+    const m = rotating()
+    proven(m, 'new')
+    m.look(OLD)
+    expect([m.active(), m.phase('old'), m.due()]).toEqual(['new', 'probing', ['old']])
+    proven(m, 'old')
+  })
+  it('nor lost when it was put aside in favour of another and its files are gone', () => {
+    const m = machine()
+    const secret = found('secret', { source: 1, notBefore: undefined, notAfter: undefined })
+    m.look(OLD, secret)
+    m.say('old', 'accepted')
+    m.look(secret)
+    for (let n = 0; n < 3; n += 1) {
+      m.say('old', 'rejected')
+      m.say('secret', 'accepted')
+    }
+    expect(m.active()).toBe('secret')
+    m.look(secret)
+    m.wait(minutes(10))
+    m.look(secret)
+    expect(m.tries()).toEqual(['secret', 'old'])
+  })
+})
+
+// Each replica asked once a minute, for as long as the files were there.
+it('a new one that another new one overtook is no longer probed', () => {
+  const m = machine()
+  m.look(OLD)
+  m.say('old', 'accepted')
+  const newest = found('newest', { notBefore: after(NOON, millis(-DAY)) })
+  m.look(OLD, NEW, newest)
+  m.say('new', 'rejected')
+  proven(m, 'newest')
+  m.wait(minutes(10))
+  expect([m.phase('new'), m.due()]).toEqual(['candidate', []])
+})
+
+describe('a clock that is set back by an hour', () => {
+  const back = (m: ReturnType<typeof machine>): void => m.wait(millis(-3_600_000))
+  it('does not make an acceptance from before count more than what is rejected now', () => {
+    const m = rotating()
+    proven(m, 'new')
+    back(m)
+    for (let n = 0; n < 3; n += 1) {
+      m.say('new', 'rejected')
+      m.say('old', 'accepted')
+      m.wait(seconds(1))
+    }
+    expect(m.active()).toBe('old')
+  })
+  it('does not hold up probes', () => {
+    const m = rotating()
+    for (let n = 0; n < 5; n += 1) m.say('new', 'none')
+    back(m)
+    m.wait(minutes(5))
+    expect(m.due()).toEqual(['new'])
+  })
+  it('does not hold up a rotation', () => {
+    const m = rotating()
+    m.say('new', 'accepted')
+    back(m)
+    m.wait(seconds(1))
+    m.say('new', 'accepted')
+    m.wait(minutes(2))
+    m.say('new', 'accepted')
+    expect(m.active()).toBe('new')
+  })
+  it('does not make orders go unheard', () => {
+    const m = rotating()
+    m.wait(minutes(1))
+    m.say('new', 'rejected')
+    back(m)
+    m.wait(seconds(1))
+    m.hear(m.word('new', 'promoted'))
+    expect(m.active()).toBe('new')
+  })
+  it('keeps the order of what was seen: what worked last still does', () => {
+    const m = rotating()
+    m.say('old', 'rejected')
+    m.wait(seconds(1))
+    m.say('old', 'accepted')
+    back(m)
+    expect([m.active(), m.due()]).toEqual(['old', ['new']])
+  })
+})
