@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { runRefreshStorm } from '../test/harness/faults/refresh-storm.ts'
 import { runFaults } from '../test/harness/faults/run.ts'
+import { startRedisServer } from '../test/harness/redis-server.ts'
 import { findProgram } from '../test/harness/redis.setup.ts'
+import { runRotations } from '../test/harness/rotations/run.ts'
 
 /** `npm run chaos -- --operations 100000 --seed 7 --minutes 30`: the fault suite at length. Exit code 1 when the history breaks a rule. */
 const { values } = parseArgs({
@@ -17,6 +19,8 @@ const { values } = parseArgs({
     offsets: { type: 'string', default: '-3,0,3' },
     /** How long fifty sessions refresh at a provider that loses answers; 0: not at all. */
     'refresh-seconds': { type: 'string', default: '60' },
+    /** How many rotations of the client credential; `--operations 0 --refresh-seconds 0 --rotations 100`: nothing else, in about a quarter of an hour. */
+    rotations: { type: 'string', default: '24' },
   },
 })
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
@@ -26,7 +30,7 @@ const topologies: readonly ('one' | 'sentinel')[] =
   values.topology === 'both' ? ['one', 'sentinel'] : [values.topology === 'sentinel' ? 'sentinel' : 'one']
 const program = await findProgram()
 if (!program) throw new Error('no Redis program here: install redis-server')
-for (const topology of topologies) {
+for (const topology of Number(values.operations) > 0 ? topologies : []) {
   const operations = Math.ceil(Number(values.operations) / topologies.length)
   const file = join(tmpdir(), `sallyport-chaos-${seed}-${topology}.jsonl`)
   say(`seed ${seed}, Redis: ${topology}, ${operations} operations; history: ${file}`)
@@ -59,4 +63,26 @@ if (refreshMs > 0) {
   for (const [name, count] of Object.entries(counts)) say(`  ${name}: ${count}`)
   for (const what of [...violations, ...crossed]) say(`VIOLATION ${what}`)
   if (violations.length + crossed.length > 0) process.exitCode = 1
+}
+
+const rotations = Number(values.rotations)
+const shares = {
+  entra: Math.ceil(rotations * 0.6),
+  keycloak: Math.floor(rotations * 0.2),
+  'keycloak-jwks': Math.floor(rotations * 0.2),
+} as const
+for (const provider of ['entra', 'keycloak', 'keycloak-jwks'] as const) {
+  if (shares[provider] === 0) continue
+  const redis = await startRedisServer(program, { args: ['--appendonly', 'no'] })
+  try {
+    const progress = (done: number, order: string, seconds: number): void =>
+      say(`rotation ${done} at ${provider}: ${order}, ${seconds.toFixed(1)} s`)
+    const result = await runRotations({ provider, redisUrl: redis.url, orders: shares[provider], seed, progress })
+    say(`${result.rotations} rotations at ${provider}; requests served: ${JSON.stringify(result.served)}`)
+    say(`  ${result.excused} failed while nothing was accepted, ${result.starved} because Redis did not answer in time`)
+    for (const failure of result.failures) say(`VIOLATION failed request: ${JSON.stringify(failure)}`)
+    if (result.failures.length > 0) process.exitCode = 1
+  } finally {
+    await redis.stop()
+  }
 }

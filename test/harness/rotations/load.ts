@@ -27,6 +27,8 @@ export interface Load {
   readonly served: Readonly<Record<string, number>>
   /** Requests that failed while no loaded credential was accepted, or nobody was there to accept one. */
   excused(): number
+  /** Requests that the store did not answer in time: a machine that is too busy for its Redis, and nothing of what is tried here. */
+  starved(): number
   /** The others. Empty is the promise. */
   failures(): readonly Failure[]
   /** Waits until so many more requests of each kind were served on each replica. */
@@ -141,7 +143,8 @@ export const startLoad = async (target: LoadTarget): Promise<Load> => {
   return {
     served,
     excused: () => failed.filter(isExcused).length,
-    failures: () => failed.filter((failure) => !isExcused(failure)),
+    starved: () => failed.filter((failure) => !isExcused(failure) && isStarved(failure)).length,
+    failures: () => failed.filter((failure) => !isExcused(failure) && !isStarved(failure)),
     goesOn,
     outage: async (allowed, steps) => {
       const window = { from: performance.now(), to: Number.POSITIVE_INFINITY, allowed }
@@ -164,6 +167,8 @@ export const startLoad = async (target: LoadTarget): Promise<Load> => {
     },
   }
 }
+
+const isStarved = ({ code }: Failure): boolean => code === 'store.unavailable'
 
 const problemOf = (answer: { readonly status: number; readonly body: string } | undefined): { status: number; code: string } => {
   const status = answer?.status ?? 0

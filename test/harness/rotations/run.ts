@@ -16,6 +16,7 @@ export interface RotationResult {
   readonly rotations: number
   readonly served: Readonly<Record<string, number>>
   readonly excused: number
+  readonly starved: number
   readonly failures: readonly Failure[]
 }
 
@@ -37,7 +38,8 @@ export const runRotations = async ({ provider, redisUrl, orders, seed, progress 
       const [failure] = world.load.failures()
       if (failure) break
     }
-    return { rotations, served: world.load.served, excused: world.load.excused(), failures: world.load.failures() }
+    const { served, excused, starved, failures } = world.load
+    return { rotations, served, excused: excused(), starved: starved(), failures: failures() }
   } finally {
     await world.stop()
   }
