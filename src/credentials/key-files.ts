@@ -1,4 +1,4 @@
-import { createPrivateKey } from 'node:crypto'
+import { createPrivateKey, hash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { KeyFiles, ServiceAccountKey } from '../domain/key-file.ts'
 import type { Log } from '../kernel/ports.ts'
@@ -22,7 +22,7 @@ export interface KeyFilesDeps {
  */
 export const openKeyFiles = async ({ apiKeys, serviceAccounts, clock, log, every = seconds(10) }: KeyFilesDeps) => {
   const keys = new Map<string, Secret<'access-token'>>()
-  const accounts = new Map<string, { readonly text: string; readonly key: ServiceAccountKey }>()
+  const accounts = new Map<string, { readonly digest: string; readonly key: ServiceAccountKey }>()
   const failing = new Set<string>()
   const stopped = new AbortController()
 
@@ -47,12 +47,14 @@ export const openKeyFiles = async ({ apiKeys, serviceAccounts, clock, log, every
   const readAccount = async (file: string): Promise<void> => {
     const text = await readText(file)
     const held = accounts.get(file)
-    if (held?.text === text) return
-    const key = serviceAccountKey(text)
+    const digest = hash('sha256', text, 'base64url')
+    const isSame = held?.digest === digest
+    const key = isSame ? held.key : serviceAccountKey(text)
     if (!key) return fail(file, held !== undefined)
     failing.delete(file)
+    if (isSame) return
     if (held) log.info({ file }, 'the service account key of a route changed')
-    accounts.set(file, { text, key })
+    accounts.set(file, { digest, key })
   }
 
   const reload = async (): Promise<void> => {

@@ -78,7 +78,7 @@ export const createUpstreamRejections = ({ broker, log, metrics, audit, clock }:
       ...(access && ask?.grant !== 'static' && { expiresInSeconds: Math.round(between(now, access.expiresAt) / 1000) }),
       // An API may repeat what it was sent, and an opaque token or a key looks much like a code.
       ...(error !== undefined && { upstreamCode: HINTS.has(error) ? error : 'other' }),
-      hint: HINTS.get(error ?? '') ?? (status === 401 ? HINT_401 : HINT_403),
+      hint: ask?.grant === 'static' ? HINT_KEY : (HINTS.get(error ?? '') ?? (status === 401 ? HINT_401 : HINT_403)),
     }
     if (isTold) log.debug(facts, 'upstream rejected our token')
     else log.warn(facts, 'upstream rejected our token')
@@ -175,6 +175,7 @@ const REPLACEABLE: ReadonlySet<GrantName> = new Set<GrantName>([
   'service_account',
 ])
 
+const HINT_KEY = 'compare the key in token.key_file of the route, its header and its scheme, with what the API takes'
 const HINT_401 = 'compare token.audience of the route with the audience, issuer and keys that the API validates by'
 const HINT_403 = 'compare token.scopes of the route, and token.principal, with what the API asks for'
 /** By the codes of RFC 6750 §3.1, RFC 9470 §3 and Entra. */

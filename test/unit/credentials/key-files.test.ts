@@ -97,6 +97,20 @@ it('a service account’s key is read from the file that was issued, and a half-
   expect(lines.join('\n')).not.toContain('PRIVATE KEY')
 })
 
+it('a key file that was mended and breaks again is told of again', async () => {
+  const file = join(folder, 'sa-twice.json')
+  const { log, lines } = recording()
+  const warnings = () => lines.filter((line) => line.includes('malformed')).length
+  writeFileSync(file, account())
+  const keys = await openKeyFiles({ apiKeys: [], serviceAccounts: [file], clock: manualClock(), log })
+  for (const text of ['', account(), '']) {
+    writeFileSync(file, text)
+    await keys.reload()
+  }
+  keys.stop()
+  expect(warnings()).toBe(2)
+})
+
 it.each([
   ['another kind of file', account({ type: 'authorized_user' })],
   ['a key that cannot sign RS256', account({ private_key: ec })],

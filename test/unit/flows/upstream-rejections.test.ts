@@ -7,7 +7,7 @@ import type { HeldSession } from '../../../src/domain/session.ts'
 import type { AccessToken, TokenOutcome } from '../../../src/domain/token.ts'
 import { createUpstreamRejections, type Replaced, type UpstreamRejections } from '../../../src/flows/upstream-rejections.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
-import { after, minutes, seconds } from '../../../src/kernel/time.ts'
+import { after, instant, minutes, seconds } from '../../../src/kernel/time.ts'
 import { manualClock, type ManualClock } from '../../harness/clock.ts'
 import { recordingLog, type LogLine } from '../../harness/provider-room.ts'
 import { aRoute } from '../../harness/proxy-host.ts'
@@ -170,4 +170,17 @@ it('of what an API says in its challenge the log has codes that are known, and n
   await note(a.accessToken(), {}, { status: 403, challenge: { isBearer: true, error: 'insufficient_scope' } })
   expect(lines.map(({ facts }) => facts['upstreamCode'])).toEqual(['other', 'insufficient_scope'])
   expect(JSON.stringify([lines, events, counted])).not.toContain('canary')
+})
+
+it('an API key that an API does not take is explained as what it is: it has no audience, and no end', () => {
+  const token = { principal: 'app', ask: { ...the.reports, audience: undefined, grant: 'static' } } as const
+  const far = instant(8_640_000_000_000_000)
+  note(
+    a.accessToken({ expiresAt: far }),
+    { route: { ...reports, token }, principal: 'app', held: undefined },
+    { status: 401, challenge: undefined },
+  )
+  const [line] = lines
+  expect(line?.facts).toMatchObject({ grant: 'static', hint: expect.stringContaining('key_file') as string })
+  expect(line?.facts).not.toHaveProperty('expiresInSeconds')
 })
