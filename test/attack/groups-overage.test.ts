@@ -83,7 +83,7 @@ describe('at the sign-in', () => {
     expect(claims['groups']).toEqual([FINANCE])
     expect(isOverage(claims)).toBe(false)
     expect(Object.keys(claims)).not.toContain('_claim_sources')
-    expect(asked.map(({ url }) => url)).toEqual(['/v1.0/me/transitiveMemberOf/microsoft.graph.group?$select=id&$top=999'])
+    expect(asked.map(({ url }) => url)).toEqual(['/v1.0/me/transitiveMemberOf?$select=id&$top=999'])
   })
   it('they are asked for with a token of the user’s for the directory alone, and never where the ID token points', async () => {
     await signIn()
@@ -113,7 +113,7 @@ describe('at the sign-in', () => {
 })
 
 describe('the overage stays, and rules on groups refuse, when the directory', () => {
-  const elsewhere = 'http://127.0.0.1:1/v1.0/me/transitiveMemberOf/microsoft.graph.group'
+  const elsewhere = 'http://127.0.0.1:1/v1.0/me/transitiveMemberOf'
   it.each<[string, typeof pages]>([
     ['says no', () => ({ status: 403, body: { error: { code: 'Authorization_RequestDenied' } } })],
     ['has trouble', () => ({ status: 503, body: {} })],

@@ -42,7 +42,8 @@ export const entra: ProviderProfile = {
     providerSession: ['sid', 'session_state'],
     directory: {
       hostMember: 'msgraph_host',
-      path: '/v1.0/me/transitiveMemberOf/microsoft.graph.group?$select=id&$top=999',
+      // Roles and administrative units are in it as well, by ids of their own; cast to groups, Graph would answer by an index that lags behind.
+      path: '/v1.0/me/transitiveMemberOf?$select=id&$top=999',
       // Without an API in front it is Graph's, in whatever cloud.
       scope: 'GroupMember.Read.All',
     },

@@ -85,6 +85,19 @@ export const graph = (state: EntraState, exchange: Exchange, path: string): Repl
         { error: { code: 'Authorization_RequestDenied', message: 'Insufficient privileges to complete the operation.' } },
         403,
       )
+    // "This header and $count are required when using … OData cast" (learn.microsoft.com, user: list transitiveMemberOf).
+    const isAdvanced =
+      String(exchange.headers['consistencylevel']).toLowerCase() === 'eventual' && exchange.url.searchParams.get('$count') === 'true'
+    if (path.endsWith('microsoft.graph.group') && !isAdvanced)
+      return jsonReply(
+        {
+          error: {
+            code: 'Request_UnsupportedQuery',
+            message: 'Request with $count query parameter is not supported for this type of query.',
+          },
+        },
+        400,
+      )
     const context = { '@odata.context': 'https://graph.microsoft.com/v1.0/$metadata#directoryObjects' }
     if (path.endsWith('Objects')) return jsonReply({ ...context, value: user.groupIds })
     return jsonReply({ ...context, ...memberPage(exchange.url, user.groupIds) })
