@@ -20,27 +20,44 @@ interface Assertion {
   readonly identity: readonly string[]
 }
 
+/** What one issuer signed for one subject and one audience: the newest that was good, and who uses it. */
+interface Identity {
+  readonly id: CredentialId
+  readonly credential: FederatedCredential
+  last: Assertion
+}
+
 /**
  * `assertion_file`: a JWT that somebody else signs for us and keeps fresh (Kubernetes, SPIFFE, another provider). Read on every use. A file that is short,
- * empty or away for a moment does no harm: the last good one is used until it ends.
+ * empty or away for a moment does no harm: the last good one is used until it ends. So is the one in use after another subject's was put in its place.
  */
 export const assertionFileSource = (file: string, clock: Clock, nameOf: NameOf): Source => {
-  let last: Assertion | undefined
-  let known: { readonly id: CredentialId; readonly credential: FederatedCredential } | undefined
+  const identities = new Map<CredentialId, Identity>()
+  let latest: Identity | undefined
 
   const isFresh = ({ endsAt }: Assertion): boolean => clock.now() < endsAt - SPARE_MS
-  const isGood = (assertion: Assertion | undefined): assertion is Assertion => assertion !== undefined && isFresh(assertion)
   const readNow = async (): Promise<Assertion | undefined> => {
     const read = parse((await readText(file)) ?? '')
-    if (isGood(read)) last = read
-    return isGood(read) ? read : undefined
+    if (read && isFresh(read)) latest = take(read)
+    return read
   }
-  const read = async (): Promise<Secret<'federated-assertion'> | undefined> => {
-    const first = await readNow()
-    if (first) return first.token
-    if (isGood(last)) return last.token
-    await clock.sleep(READ_AGAIN_MS)
-    return (await readNow())?.token
+  const take = (assertion: Assertion): Identity => {
+    // Another subject is another credential; the same one renewed is not.
+    const id = nameOf('federated', ...assertion.identity) as CredentialId
+    const identity = identities.get(id) ?? { id, credential: { kind: 'federated', read: () => newestOf(id), file }, last: assertion }
+    identity.last = assertion
+    for (const [name, { last }] of identities) if (!isFresh(last)) identities.delete(name)
+    identities.set(id, identity)
+    return identity
+  }
+  const newestOf = async (id: CredentialId): Promise<Secret<'federated-assertion'> | undefined> => {
+    for (const isLastTry of [false, true]) {
+      await readNow()
+      const last = identities.get(id)?.last
+      if (last && isFresh(last)) return last.token
+      if (!isLastTry) await clock.sleep(READ_AGAIN_MS)
+    }
+    return undefined
   }
 
   return {
@@ -48,17 +65,14 @@ export const assertionFileSource = (file: string, clock: Clock, nameOf: NameOf):
     place: file,
     isStaged: true,
     look: async () => {
-      await readNow()
-      const seenNow = parse((await readText(file)) ?? '')
-      if (!last) return faulty(file, seenNow ? 'assertion-expired' : 'assertion-unreadable')
-      // Another subject is another credential; the same one renewed is not.
-      const id = nameOf('federated', ...last.identity) as CredentialId
-      if (known?.id !== id) known = { id, credential: { kind: 'federated', read, file } }
-      const faults = seenNow && !isGood(seenNow) ? (['assertion-expired'] as const) : seenNow ? [] : (['assertion-unreadable'] as const)
+      const seenNow = await readNow()
+      if (!latest) return faulty(file, seenNow ? 'assertion-expired' : 'assertion-unreadable')
+      const { id, credential, last } = latest
+      const fault = seenNow ? 'assertion-expired' : 'assertion-unreadable'
       return seen(
         // Its end is told once it has come: each use reads the file, which may be newer than this look.
-        [{ ...known, file, notBefore: undefined, notAfter: isFresh(last) ? undefined : last.endsAt }],
-        faults.map((fault) => ({ file, fault })),
+        [{ id, credential, file, notBefore: undefined, notAfter: isFresh(last) ? undefined : last.endsAt }],
+        seenNow && isFresh(seenNow) ? [] : [{ file, fault }],
       )
     },
   }

@@ -242,6 +242,25 @@ describe('a federated assertion', () => {
     await test.set.reload()
     expect([await test.sent(), test.set.isReady()]).toEqual([ending(DAY), true])
   })
+  // Both went by the file: the one in use was gone at the look of a file that the provider does not know, while it had hours to go.
+  it('of another subject does not take the place of the one in use before the provider takes it', async () => {
+    const good = ending(60_000)
+    const test = await begin(good)
+    const [held] = test.set.overview().credentials
+    test.set.report(test.set.current() as Credential, { kind: 'accepted' })
+    const other = ending(DAY, { sub: 'another' })
+    await writeFile(test.file, other)
+    expect(await test.sent()).toBe(good)
+    await test.set.reload()
+    expect([await test.sent(), test.set.overview().credentials.find(({ id }) => id === held?.id)]).toMatchObject([
+      good,
+      { state: 'active', lostByRestart: true },
+    ])
+    const [next] = test.set.fallbacks()
+    expect(next?.kind === 'federated' && (await next.read())?.reveal()).toBe(other)
+    await test.clock.advance(62_000)
+    expect(await test.sent()).toBe(undefined) // and the request goes on with the other one
+  })
   it('of another subject is another credential; renewed it is the same', async () => {
     const test = await begin(ending(DAY))
     await writeFile(test.file, ending(2 * DAY))
