@@ -1,7 +1,7 @@
 import type { At, HistoryEvent, Issued, Sent } from './history.ts'
 
 export interface RefreshBounds {
-  /** How long one call to the provider may take. */
+  /** An answer that took longer may have come too late for its sender, whose time began before the request was seen here. */
   readonly providerTimeoutMs: number
   /** How long a replica that received an answer needs at most to have stored it. */
   readonly saveMs: number
@@ -54,11 +54,21 @@ export const checkRefreshes = (events: readonly HistoryEvent[], bounds: RefreshB
     return fellWithin(gateway, at, answer.at + bounds.saveMs) ? 'unknown' : 'received'
   }
 
+  const toldOf = (one: Sent): string => {
+    const answer = answers.get(one.id)
+    const came = answer ? `${answer.status} after ${Math.round(answer.at - one.at)} ms${answer.delivered ? '' : ', lost'}` : 'no answer'
+    const fell = kills.find((kill) => kill.gateway === one.gateway && kill.from >= one.at)
+    return `${outcomeOf(one)}: ${came}${fell ? `, fell at ${Math.round(fell.from)} ms` : ''}`
+  }
+
   // 1. What is sent twice.
   let recoveries = 0
   for (const [spent, sends] of Map.groupBy(sent, (one) => one.spent)) {
-    const who = `${sessionOf.get(spent) ?? spent}: ${sends.map((one) => `gateway ${one.gateway} at ${Math.round(one.at)} ms (${outcomeOf(one)})`).join(', ')}`
-    const spending = sends.filter((one) => outcomeOf(one) !== 'not-spent')
+    const who = `${sessionOf.get(spent) ?? spent}: ${sends.map((one) => `gateway ${one.gateway} at ${Math.round(one.at)} ms (${toldOf(one)})`).join(', ')}`
+    // A refusal that was cut in its body is a refusal all the same: its status says that nothing was issued.
+    const spending = sends.filter(
+      (one) => outcomeOf(one) !== 'not-spent' && !(outcomeOf(one) === 'unknown' && answers.get(one.id)?.status === 400),
+    )
     if (spending.length > 1) recoveries += 1
     if (spending.length > 2) violations.push(`recovered more than once: ${who}`)
     else if (spending[1] && spending[0] && outcomeOf(spending[0]) === 'received')

@@ -62,7 +62,7 @@ export const runRefreshStorm = async (storm: RefreshStorm): Promise<RefreshStorm
     await Promise.all([...cookies].map(([user, cookie]) => person({ world, random: random.fork(), record, now, until, user, cookie })))
     await faults
     const verdict = checkRefreshes(history, {
-      providerTimeoutMs: PROVIDER_TIMEOUT_MS,
+      providerTimeoutMs: PROVIDER_TIMEOUT_MS / 2,
       saveMs: 1_000,
       youngMs: (TOKEN_SECONDS * 1_000 * 4) / 5 - 2_000,
     })
