@@ -3,7 +3,7 @@ import type { AccessToken, Ask, Refusal, TokenAnswer, TokenOutcome } from '../do
 import { assertNever } from '../kernel/assert.ts'
 import { SingleFlight } from '../kernel/single-flight.ts'
 import type { Instant } from '../kernel/time.ts'
-import { earliest } from '../kernel/time.ts'
+import { between, earliest, minutes } from '../kernel/time.ts'
 import { callInTurn } from './call.ts'
 import type { Tools } from './deps.ts'
 import { isGood, isInLastFifth, isUnexpired } from './freshness.ts'
@@ -40,6 +40,8 @@ export interface MemoryTokens {
   replace(wanted: MemoryToken, rejected: AccessToken): Promise<TokenOutcome>
 }
 
+const SWEEP_EVERY = minutes(1)
+
 /** The steps that these tokens share: flight, hold-off, breaker, freshness, guard, audit. @param entriesMax the oldest go first */
 export const createMemoryTokens = (tools: Tools, entriesMax: number): MemoryTokens => {
   const { audit, clock, holdOff, log, metrics, provider, settings } = tools
@@ -47,7 +49,18 @@ export const createMemoryTokens = (tools: Tools, entriesMax: number): MemoryToke
   const flights = new SingleFlight<TokenOutcome>()
   const behind = new Set<string>()
 
-  const keep = (key: string, access: AccessToken): void => {
+  let sweptAt = clock.now()
+
+  /** What has run out is good for nothing but to be found in a memory dump, and takes the place of what is good. */
+  const sweep = (now: Instant): void => {
+    const since = between(sweptAt, now)
+    if (since >= 0 && since < SWEEP_EVERY) return
+    sweptAt = now
+    for (const [key, { expiresAt }] of tokens) if (expiresAt <= now) tokens.delete(key)
+  }
+
+  const keep = (key: string, access: AccessToken, now: Instant): void => {
+    sweep(now)
     tokens.delete(key) // to the young end
     tokens.set(key, access)
     for (const oldest of tokens.keys()) {
@@ -82,7 +95,7 @@ export const createMemoryTokens = (tools: Tools, entriesMax: number): MemoryToke
         holdOff.succeeded(key)
         const { expiresAt } = answer.access
         const access = until === undefined ? answer.access : { ...answer.access, expiresAt: earliest(expiresAt, until) }
-        keep(key, access)
+        keep(key, access, now)
         audit.record({ provider: provider.name, ...who, event: 'token.issued', principal, grant: ask.grant, audience: ask.audience })
         return { kind: 'issued', access }
       }
