@@ -88,7 +88,9 @@ const readText = async (file: string): Promise<string> => {
   return text.length > BYTES_MAX ? '' : text
 }
 
-/** The JSON file that Google issues; undefined when it is none, or its key is not RSA. */
+/** RFC 7518 §3.3. */
+const RSA_BITS_MIN = 2048
+/** The JSON file that Google issues; undefined when it is none, or its key cannot sign RS256. */
 export const serviceAccountKey = (text: string): ServiceAccountKey | undefined => {
   try {
     const file = JSON.parse(text) as unknown
@@ -102,7 +104,8 @@ export const serviceAccountKey = (text: string): ServiceAccountKey | undefined =
     const privateKey = createPrivateKey(member('private_key'))
     const [email, keyId] = [member('client_email'), member('private_key_id')]
     if (member('type') !== 'service_account' || email === '' || keyId === '' || !isSafe) return undefined
-    return privateKey.asymmetricKeyType === 'rsa' ? { email, keyId, privateKey, tokenEndpoint } : undefined
+    const isSigning = privateKey.asymmetricKeyType === 'rsa' && (privateKey.asymmetricKeyDetails?.modulusLength ?? 0) >= RSA_BITS_MIN
+    return isSigning ? { email, keyId, privateKey, tokenEndpoint } : undefined
   } catch {
     return undefined // what cannot be parsed may be quoted in the error
   }

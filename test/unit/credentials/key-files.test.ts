@@ -19,6 +19,7 @@ const recording = (): { readonly log: Log; readonly lines: string[] } => {
   return { log: { debug: line, info: line, warn: line, error: line }, lines }
 }
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' })
+const short = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ type: 'pkcs8', format: 'pem' })
 const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' })
 const account = (change: Record<string, unknown> = {}): string =>
   JSON.stringify({
@@ -115,6 +116,7 @@ it.each([
   ['another kind of file', account({ type: 'authorized_user' })],
   ['a key that cannot sign RS256', account({ private_key: ec })],
   ['a key that is none', account({ private_key: 'x' })],
+  ['a key too short to sign with (RFC 7518 §3.3)', account({ private_key: short })],
   ['no address', account({ client_email: '' })],
   ['no key id', account({ private_key_id: undefined })],
   ['an endpoint without TLS', account({ token_uri: 'http://oauth2.example/token' })],
