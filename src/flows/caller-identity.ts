@@ -100,11 +100,11 @@ const claimOf = (who: Who, name: string): Json | undefined => {
 const CHARS_MAX = 1024
 /**
  * A text, number or truth value as a header's value. Lists and objects are told by nobody: where one entry ends and the next begins could not be told. What
- * is not printable ASCII, and `%`, is percent-encoded (RFC 3986 §2.1), so that no name can end a line or be read in two ways.
+ * is not printable ASCII, `%`, and blanks at either end, which readers drop (RFC 9110 §5.5), are percent-encoded (RFC 3986 §2.1), so that no name can end a
+ * line or be read in two ways.
  */
 const headerValue = (value: Json | undefined): string | undefined => {
   const text = typeof value === 'number' || typeof value === 'boolean' ? String(value) : value
   if (typeof text !== 'string' || text === '' || text.length > CHARS_MAX || !text.isWellFormed()) return undefined
-  const encoded = text.replace(/[^ -$&-~]+/g, encodeURIComponent)
-  return encoded.trim() === '' ? undefined : encoded
+  return text.trim() === '' ? undefined : text.replace(/[^ -$&-~]+|^ +| +$/g, encodeURIComponent)
 }

@@ -232,6 +232,8 @@ describe('what becomes of a claim', () => {
     ['letters of the world', { v: 'Ådå' }, { 'x-v': '%C3%85d%C3%A5' }],
     ['a percent sign, so that decoding is exact', { v: '100%41' }, { 'x-v': '100%2541' }],
     ['half a surrogate', { v: '\ud800' }, { nothing: undefined }],
+    // Whoever reads a header drops the blanks around its value (RFC 9110 §5.5): ` ada` would be told, and `ada` be heard.
+    ['blanks around it', { v: '  ada b ' }, { 'x-v': '%20%20ada b%20' }],
     ['blanks alone', { v: '  ' }, { nothing: undefined }],
     ['nothing', {}, { nothing: undefined }],
     ['an empty text', { v: '' }, { nothing: undefined }],
