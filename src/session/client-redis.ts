@@ -10,8 +10,8 @@ import { connectorFor } from './connector-redis.ts'
 import type { FailoverWatch } from './failover-watch-redis.ts'
 import type { RedisAddress, RedisSettings, SentinelSettings } from './settings-redis.ts'
 
-/** Long enough for a slow fork of Redis, short enough for a browser; a command that took longer may still have been done. */
-const COMMAND_TIMEOUT_MS = 300
+/** For what ioredis asks by itself at a new connection. Commands of ours have less time, see `inTime`. */
+const COMMAND_TIMEOUT_MS = 1_000
 /** Stack §2.4: everything fails at once instead of queueing, and nothing is sent twice: a script that took effect must not run again. */
 const FAIL_FAST = {
   lazyConnect: true,

@@ -8,6 +8,7 @@ import { causeOf } from './cause-redis.ts'
 import { openCluster } from './cluster-redis.ts'
 import type { FailoverWatch } from './failover-watch-redis.ts'
 import { watchIdentity } from './identity-redis.ts'
+import { inTime } from './in-time-redis.ts'
 import { watchPassword } from './password-watch-redis.ts'
 import type { StoreConnection } from './records.ts'
 import { watchReplication } from './replication-redis.ts'
@@ -116,17 +117,18 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
       return 'unavailable'
     }
   }
-  const call: RedisConnection['call'] = async (command, send) => {
+  const ask: RedisConnection['call'] = async (command, send) => {
     const answer = await timed(command, () => send(servers.commands))
     // In a Cluster the answer of one server says nothing of the others: there the heartbeat decides.
     if (answer !== 'unavailable' && !servers.isCluster) allAnswered()
     return answer
   }
+  const call: RedisConnection['call'] = (command, send) => ask(command, (redis) => inTime(send(redis)))
 
   const beat = async (): Promise<void> => {
     const masters = servers.masters()
     const asked = clock.now()
-    const answers = await Promise.all(masters.map((master) => timed('time', () => master.time())))
+    const answers = await Promise.all(masters.map((master) => timed('time', () => inTime(master.time()))))
     readClock(asked, answers)
     const answered = answers.filter((answer) => answer !== 'unavailable').length
     if (servers.isCluster) up = answered > 0
@@ -161,7 +163,7 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
   const meet = async (master: Master): Promise<void> => {
     let info: string
     try {
-      info = await master.info()
+      info = await inTime(master.info())
     } catch {
       return // stays in doubt; asked again with the next heartbeat
     }
@@ -184,12 +186,12 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
   return {
     call,
     run: (script, keys, args) =>
-      call(script.name, async (redis) => {
+      ask(script.name, async (redis) => {
         try {
-          return await redis.evalsha(script.sha, keys.length, ...keys, ...args)
+          return await inTime(redis.evalsha(script.sha, keys.length, ...keys, ...args))
         } catch (error) {
           if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
-          return redis.eval(script.lua, keys.length, ...keys, ...args)
+          return inTime(redis.eval(script.lua, keys.length, ...keys, ...args))
         }
       }),
     scan: (match, cursor) => scanStep({ masters: servers.masters(), name: identity.name(), timed }, match, cursor),

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import type { Metrics } from '../domain/metric.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
+import { inTime } from './in-time-redis.ts'
 
 /** Spec §4: one replica, a tenth of a second. */
 const WAIT_REPLICAS = 1
@@ -28,7 +29,7 @@ export const watchReplication = ({ clock, metrics }: { readonly clock: Clock; re
   const look: Replication['look'] = async (master) => {
     let info: string
     try {
-      info = await master.info('replication')
+      info = await inTime(master.info('replication'))
     } catch {
       return 'unknown'
     }
@@ -46,7 +47,7 @@ export const watchReplication = ({ clock, metrics }: { readonly clock: Clock; re
       if (state.replicas === 0) return
       if (clock.now() < state.notBefore) return counted('held-off')
       try {
-        const replicas = await master.wait(WAIT_REPLICAS, WAIT_MS)
+        const replicas = await inTime(master.wait(WAIT_REPLICAS, WAIT_MS))
         if (replicas >= WAIT_REPLICAS) return counted('confirmed')
         counted('unconfirmed')
         state.notBefore = (clock.now() + HOLD_OFF_MS) as Instant

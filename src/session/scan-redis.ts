@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import { inTime } from './in-time-redis.ts'
 import { SCAN_COUNT } from './records.ts'
 
 export interface KeyScan {
@@ -29,7 +30,7 @@ export const scanStep = async (
   const [index, from] = of === epoch ? [Number(at), inside ?? '0'] : [0, '0']
   const server = servers[index]
   if (!server) return servers.length === 0 ? 'unavailable' : { keys: [], next: undefined }
-  const answer = await timed('scan', () => server.scan(from, 'MATCH', match, 'COUNT', SCAN_COUNT))
+  const answer = await timed('scan', () => inTime(server.scan(from, 'MATCH', match, 'COUNT', SCAN_COUNT)))
   if (answer === 'unavailable') return answer
   const [next, keys] = answer
   if (next !== '0') return { keys, next: `${epoch}-${index}-${next}` }

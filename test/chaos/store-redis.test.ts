@@ -61,6 +61,31 @@ describe.skipIf(!canStartRedis)('a Redis that fails', () => {
     expect(store.peek(cookie, now())).toBeDefined()
   })
 
+  // Timers run before what has arrived is read: a machine that gave us no time is not a store that gave no answer.
+  it('asked by a replica that then stood still itself: the answer that came meanwhile counts', async () => {
+    const settings = {
+      url: redis.url,
+      username: undefined,
+      passwordFile: undefined,
+      caFile: undefined,
+      serverName: undefined,
+      keyPrefix: 'p',
+    }
+    const recorder = new Recorder()
+    const connection = connectRedis({ settings, clock: { now, sleep: async () => {} }, log: recorder.log, metrics: recorder.metrics })
+    try {
+      await until(() => connection.reachable())
+      await connection.call('set', (client) => client.set('k', 'v'))
+      const since = connection.connectedSince()
+      const asked = connection.call('get', (client) => client.get('k'))
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700)
+      expect(await asked).toBe('v')
+      expect(connection.connectedSince()).toBe(since)
+    } finally {
+      await connection.close()
+    }
+  })
+
   it('frozen for longer than its sockets are kept: comes back by itself', { timeout: 30_000 }, async () => {
     const { store } = await world.replica()
     const session = await created(store)
