@@ -7,6 +7,7 @@ import type {
   CredentialVerdict,
   CredentialWord,
 } from '../domain/credential.ts'
+import type { CredentialFacts } from '../domain/profile.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { AuditSink } from '../domain/audit-event.ts'
 import type { Log } from '../kernel/ports.ts'
@@ -31,6 +32,8 @@ export interface CredentialSetDeps {
   /** In the order of `client_auth`. */
   readonly sources: readonly Source[]
   readonly settings: RotationSettings
+  /** Where each kind is registered, in the words of the profile. */
+  readonly registeredAt: CredentialFacts['registeredAt']
   readonly words: Words
   readonly clock: Clock
   readonly log: Log
@@ -97,10 +100,9 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     looks = fresh.map((now, i) => (now.kind === 'unreadable' ? { ...now, loaded: looks[i]?.loaded ?? [] } : now))
     const found = looks.flatMap(({ loaded }, source) => loaded.map((one) => ({ ...one, source })))
     for (const one of found.toReversed()) {
-      // The object that is held stays: requests under way report by it.
-      const known = held.get(one.id)
-      held.set(one.id, known ? { ...one, credential: known.credential } : one)
-      ids.set(known?.credential ?? one.credential, one.id)
+      // A request under way reports by the object it began with: `ids` knows that as well, for as long as it is there.
+      held.set(one.id, one)
+      ids.set(one.credential, one.id)
     }
     // The first place in `client_auth` counts.
     const byId = new Map(found.toReversed().map(({ id, source, notBefore, notAfter }) => [id, { id, source, notBefore, notAfter }]))
@@ -193,7 +195,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     },
     reload,
     isReady: () => tries(state, clock.now()).length > 0,
-    overview: () => overviewOf({ state, held, looks, sources, settings, now: clock.now() }),
+    overview: () => overviewOf({ state, held, looks, sources, settings, registeredAt: deps.registeredAt, now: clock.now() }),
     verify: async (id) => {
       const one = held.get(id)
       if (!one) return 'unknown'

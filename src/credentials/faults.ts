@@ -3,6 +3,7 @@ export const FAULTS = {
   'file-unreadable': 'the file cannot be read, is empty or is too large: check the mount and its permissions',
   'dir-unreadable': 'the folder cannot be read: check the mount and its permissions',
   'dir-without-pair': 'the folder holds no pair: name.crt (or .pem, .cer) with name.key',
+  'pairs-too-many': 'the folder holds more than 32 certificates, and the rest of them, by name, is not looked at: remove old pairs',
   'certificate-unreadable': 'no PEM certificate, or only half of one was written so far',
   'certificate-weak': 'the certificate is signed with SHA-1 or MD5: have a new one issued with SHA-256',
   'key-unreadable': 'no PEM private key (PKCS#8, PKCS#1 or SEC1), or only half of one was written so far',

@@ -1,14 +1,38 @@
-import { readFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 
 /** Neither certificates with their chain, keys nor tokens come near; a mistaken mount does not fill the memory. */
 const BYTES_MAX = 256 * 1024
+/** Some file systems know no sizes. */
+const ROOM_LEAST = 16 * 1024
 
-/** The text of a file; undefined when it cannot be read, is empty or too large. Between two looks the mount may be swapped: the next look finds it. */
+/** The text of a file; undefined when it cannot be read, is empty, too large or no file. Between two looks the mount may be swapped: the next look finds it. */
 export const readText = async (path: string): Promise<string | undefined> => {
+  let file: FileHandle | undefined
   try {
-    const bytes = await readFile(path)
-    return bytes.length === 0 || bytes.length > BYTES_MAX ? undefined : bytes.toString('utf8')
+    // Without waiting: opening a pipe that nobody writes to would hold up everything that is looked after here.
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const stat = await file.stat()
+    if (!stat.isFile() || stat.size > BYTES_MAX) return undefined
+    const room = Math.max(stat.size + 1, ROOM_LEAST)
+    const bytes = await readUpTo(file, room)
+    // No room left: it is being written. What will be read at the next look is whole.
+    return bytes.length === 0 || bytes.length === room ? undefined : bytes.toString('utf8')
   } catch {
     return undefined
+  } finally {
+    await file?.close().catch(() => undefined)
   }
+}
+
+const readUpTo = async (file: FileHandle, bytesMax: number): Promise<Buffer> => {
+  const buffer = Buffer.allocUnsafe(bytesMax)
+  let length = 0
+  while (length < bytesMax) {
+    const { bytesRead } = await file.read(buffer, length, bytesMax - length)
+    if (bytesRead === 0) break
+    length += bytesRead
+  }
+  return buffer.subarray(0, length)
 }

@@ -35,29 +35,31 @@ export const certificateDirSource = ({ dir, ...shared }: Shared & { readonly dir
     look: async () => {
       // `..data` and its kin are how Kubernetes swaps; the names beside them lead there.
       const names = await readdir(dir).then(
-        (all) => all.filter((name) => !name.startsWith('.')).toSorted(),
+        (all) => all.filter((name) => !name.startsWith('.')),
         () => undefined,
       )
       if (!names) return unreadable(dir, 'dir-unreadable')
       for (const name of judges.keys()) if (!names.includes(name)) judges.delete(name)
       const passphrase = await passphraseOf(shared)
+      const candidates = names.filter((name) => isCandidate(name, names)).toSorted()
       const looks = await Promise.all(
-        names
-          .filter((name) => CERTIFICATES.has(extname(name)) || CONTAINERS.has(extname(name).toLowerCase()))
-          .slice(0, PAIRS_MAX)
-          .map(async (name) => {
-            const key = await readText(join(dir, `${name.slice(0, -extname(name).length)}.key`))
-            return judgeOf(name)((await readText(join(dir, name))) ?? '', key ?? '', passphrase)
-          }),
+        candidates.slice(0, PAIRS_MAX).map(async (name) => {
+          const key = await readText(join(dir, `${name.slice(0, -extname(name).length)}.key`))
+          return judgeOf(name)((await readText(join(dir, name))) ?? '', key ?? '', passphrase)
+        }),
       )
       if (looks.length === 0) return faulty(dir, 'dir-without-pair')
-      return seen(
-        distinct(looks.flatMap(({ loaded }) => loaded)),
-        looks.flatMap(({ faults }) => faults),
-      )
+      return seen(distinct(looks.flatMap(({ loaded }) => loaded)), [
+        ...looks.flatMap(({ faults }) => faults),
+        ...(candidates.length > PAIRS_MAX ? [{ file: dir, fault: 'pairs-too-many' } as const] : []),
+      ])
     },
   }
 }
+
+/** cert-manager writes the authority beside the pair: `ca.crt`, without a key. */
+const isCandidate = (name: string, names: readonly string[]): boolean =>
+  (CERTIFICATES.has(extname(name)) || CONTAINERS.has(extname(name).toLowerCase())) && (name !== 'ca.crt' || names.includes('ca.key'))
 
 /** One certificate and its key, each in a file of its own. */
 export const certificateFileSource = ({

@@ -1,14 +1,17 @@
 import type { Credential, CredentialId, CredentialOverview, CredentialView } from '../domain/credential.ts'
+import type { CredentialFacts } from '../domain/profile.ts'
 import { assertNever } from '../kernel/assert.ts'
 import { after, between, minutes } from '../kernel/time.ts'
 import type { Instant } from '../kernel/time.ts'
+import { keyIdOf } from '../kernel/key-id.ts'
 import { isProven, isTroubled, isUsable, tries } from './choice.ts'
 import { FAULTS } from './faults.ts'
 import type { Loaded, Look, Source } from './loaded.ts'
+import { nextStepOf } from './next-step.ts'
 import type { Entry, Rotation, RotationSettings } from './rotation.ts'
 
 /** Why a credential is where it is; a closed set, each with its sentence in `WHY`. */
-type Why =
+export type Why =
   | 'in-use'
   | 'in-use-unproven'
   | 'in-use-rejected'
@@ -47,10 +50,12 @@ export interface StatusInput {
   readonly looks: readonly Look[]
   readonly sources: readonly Source[]
   readonly settings: RotationSettings
+  /** Where each kind is registered, in the words of the profile. */
+  readonly registeredAt: CredentialFacts['registeredAt']
   readonly now: Instant
 }
 
-export const overviewOf = ({ state, held, looks, sources, settings, now }: StatusInput): CredentialOverview => ({
+export const overviewOf = ({ state, held, looks, sources, settings, registeredAt, now }: StatusInput): CredentialOverview => ({
   ready: tries(state, now).length > 0,
   credentials: state.entries.flatMap((entry): readonly CredentialView[] => {
     const loaded = held.get(entry.id)
@@ -60,6 +65,7 @@ export const overviewOf = ({ state, held, looks, sources, settings, now }: Statu
     const source = sources[entry.source]
     const isActive = entry.phase === 'active'
     const why = whyOf(entry, settings, now)
+    const isUnstaged = isActive && source?.isStaged === false
     return [
       {
         id,
@@ -72,7 +78,8 @@ export const overviewOf = ({ state, held, looks, sources, settings, now }: Statu
         why,
         message: WHY[why],
         thumbprints: thumbprintsOf(credential),
-        kid: credential.kind === 'jwk' ? credential.kid : undefined,
+        kid: kidOf(credential),
+        daysLeft: notAfter === undefined ? undefined : daysLeft(notAfter, now),
         notBefore,
         notAfter,
         acceptedAt,
@@ -80,7 +87,15 @@ export const overviewOf = ({ state, held, looks, sources, settings, now }: Statu
         rejection,
         nextProbeAt: entry.phase === 'probing' && settings.probes ? entry.nextProbeAt : undefined,
         lostByRestart: isActive && !isPresent,
-        isUnstaged: isActive && source?.isStaged === false,
+        isUnstaged,
+        nextStep: nextStepOf({
+          why,
+          id,
+          isUnstaged,
+          registeredAt: registeredAt[credential.kind],
+          endsSoon: warningDay(notAfter, now) !== undefined,
+          keptUntil: after(since, settings.keepPreviousMs),
+        }),
       },
     ]
   }),
@@ -88,6 +103,12 @@ export const overviewOf = ({ state, held, looks, sources, settings, now }: Statu
     faults.map(({ file, fault }) => ({ setting: sources[i]?.setting ?? 'client_secret', file, fault, message: FAULTS[fault] })),
   ),
 })
+
+/** What providers that go by names call its key: our own JWK's, or the public key's of a certificate (Keycloak, and the document of keys). */
+const kidOf = (credential: Credential): string | undefined => {
+  if (credential.kind === 'jwk') return credential.kid
+  return credential.kind === 'certificate' ? keyIdOf(credential.privateKey) : undefined
+}
 
 const methodOf = (credential: Credential): string => {
   switch (credential.kind) {

@@ -21,17 +21,19 @@ export const createCredentialConnections = ({
   const own = new Map<string, { readonly fetch: BoundedFetch; readonly close: () => Promise<void> }>()
 
   const connect = (credential: TlsCredential): BoundedFetch => {
-    const known = own.get(credential.thumbprint)
+    // With its chain: one that is completed later is presented, too.
+    const name = credential.certificatePem
+    const known = own.get(name)
     if (known) {
       // The last used stays longest.
-      own.delete(credential.thumbprint)
-      own.set(credential.thumbprint, known)
+      own.delete(name)
+      own.set(name, known)
       return known.fetch
     }
     const key = credential.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
     const dispatcher = createAgent({ ...agent, client: { certificate: credential.certificatePem, key } })
     const made = { fetch: createFetch(dispatcher), close: () => dispatcher.close() }
-    own.set(credential.thumbprint, made)
+    own.set(name, made)
     const [oldest] = own
     if (own.size > AGENTS_MAX && oldest) {
       own.delete(oldest[0])

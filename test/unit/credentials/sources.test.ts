@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { createPrivateKey } from 'node:crypto'
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -282,4 +283,66 @@ it('the first place of client_auth is preferred, the others stand by in their or
   ]
   expect(tried(await credentialSet(sources, { clock: at() }))).toEqual([pair.thumbprint, 'secret'])
   expect(tried(await credentialSet(sources.toReversed(), { clock: at() }))).toEqual(['secret', pair.thumbprint])
+})
+
+describe('what lies in a folder by mistake', () => {
+  const open = (more = {}) => credentialSet([certificateDirSource({ dir, method: 'private_key_jwt', ...more })], { clock: at() })
+
+  // A pipe nobody writes to held up the look, and with it every withdrawal.
+  it.each(['tls.crt', 'tls.key', 'next.crt'])('a pipe named %s holds nothing up', async (name) => {
+    const pair = newer()
+    await put('tls', pair)
+    await rm(join(dir, name), { force: true })
+    execFileSync('mkfifo', [join(dir, name)])
+    expect(faults(await open())).toHaveLength(1)
+  })
+  it('a file that never ends is not read to its end', async () => {
+    await put('tls', newer())
+    await symlink('/dev/zero', join(dir, 'next.crt'))
+    await symlink('/dev/zero', join(dir, 'next.key'))
+    expect(faults(await open())).toEqual(['certificate-unreadable'])
+  })
+  it('a file of a gigabyte is not taken into memory', async () => {
+    await put('tls', newer())
+    await writeFile(join(dir, 'next.crt'), '')
+    await truncate(join(dir, 'next.crt'), 1_000_000_000)
+    const before = process.memoryUsage().arrayBuffers
+    let most = 0
+    const timer = setInterval(() => (most = Math.max(most, process.memoryUsage().arrayBuffers)), 1)
+    const test = await open()
+    clearInterval(timer)
+    expect(faults(test)).toEqual(['certificate-unreadable'])
+    expect(Math.max(most, process.memoryUsage().arrayBuffers) - before).toBeLessThan(100_000_000)
+  })
+  it('the authority that cert-manager writes beside the pair is no fault of it', async () => {
+    const pair = newer()
+    await put('tls', pair)
+    await writeFile(join(dir, 'ca.crt'), older().certificate)
+    const test = await open()
+    expect([tried(test), faults(test), test.lines.filter(({ level }) => level === 'warn')]).toEqual([[pair.thumbprint], [], []])
+  })
+  it('more pairs than are looked at are told of, not passed over in silence', async () => {
+    const pair = newer()
+    for (let n = 10; n < 43; n += 1) await put(`at-${n}`, pair)
+    expect(faults(await open())).toEqual(['pairs-too-many'])
+  })
+})
+
+// The thumbprint is the leaf's: what was added below it was never read.
+it.each(['private_key_jwt', 'tls_client_auth'] as const)('a chain that is completed later is used (%s)', async (method) => {
+  const pair = newer()
+  const issuer = older()
+  await put('tls', pair)
+  const test = await credentialSet([certificateDirSource({ dir, method })], { clock: at() })
+  await writeFile(join(dir, 'tls.crt'), `${pair.certificate}${issuer.certificate}`)
+  const before = test.set.current()
+  await test.set.reload()
+  const later = test.set.current()
+  expect(
+    later?.kind === 'tls' ? later.certificatePem.split('BEGIN CERT').length : later?.kind === 'certificate' && later.chain.length + 1,
+  ).toBe(3)
+  expect(test.set.overview().credentials.length).toBe(1)
+  // A request that is under way still reports by the object it began with.
+  test.set.report(before as Credential, { kind: 'accepted' })
+  expect(test.set.overview().credentials[0]?.acceptedAt).toBe(now)
 })
