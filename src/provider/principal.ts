@@ -12,8 +12,13 @@ export const principalOf = (claims: Claims, clientId: string, profile: ProviderP
   if (type === 'app' || stringOf(claims, 'sub') === clientId || isApplication(claims, profile.callers)) return 'application'
   if (isObject(claims['act'])) return 'user-through-application'
   const { userClaim } = profile.accessToken
-  return type === 'user' || (userClaim !== undefined && stringOf(claims, userClaim) !== undefined) ? 'user' : undefined
+  const isUser = type === 'user' || (userClaim !== undefined && stringOf(claims, userClaim) !== undefined)
+  return isUser || showsUser(claims, profile.callers) ? 'user' : undefined
 }
+
+/** As in tokens that callers bring; not where an application's marks are there as well (Keycloak: client credentials that begin a session). */
+const showsUser = (claims: Claims, { userClaims, application }: CallerFacts): boolean =>
+  userClaims.some((name) => Object.hasOwn(claims, name)) && !application.some((marks) => bears(claims, marks, clientOf(claims) ?? ''))
 
 /** RFC 9068 §2.2; before it everybody had a name of their own. */
 export const clientOf = (claims: Claims): string | undefined =>

@@ -1,3 +1,4 @@
+import type { ProfileName } from '../../../src/domain/profile.ts'
 import { expect, it } from 'vitest'
 import { Secret } from '../../../src/kernel/secret.ts'
 import { checkAccessToken } from '../../../src/provider/access-token.ts'
@@ -10,7 +11,7 @@ const jwt = (payload: object): Secret<'access-token'> => {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   return Secret.of('access-token', `${part({ alg: 'RS256' })}.${part(payload)}.c2ln`)
 }
-const check = (profile: 'generic' | 'keycloak' | 'entra', principal: 'user' | 'app', audience: string | undefined, payload: object) =>
+const check = (profile: ProfileName, principal: 'user' | 'app', audience: string | undefined, payload: object) =>
   checkAccessToken(jwt(payload), askFor(audience), { principal, clientId: 'gateway', profile: profileOf(profile) })
 
 it.each([
@@ -39,6 +40,9 @@ it.each([
   ['keycloak', 'app', { sub: 'f3b0-service-account' }, undefined],
   ['entra', 'app', { idtyp: 'user' }, 'access-token-principal'],
   ['entra', 'app', { scp: 'orders.read' }, 'access-token-principal'],
+  ['okta', 'app', { uid: '00u1', sub: 'ada@shop.example' }, 'access-token-principal'],
+  ['keycloak', 'app', { sid: 'a-session' }, 'access-token-principal'],
+  ['keycloak', 'app', { sid: 'a-session', azp: 'gateway', client_id: 'gateway', clientHost: '10.0.0.1' }, undefined],
   ['entra', 'app', { roles: ['x'] }, undefined],
 ] as const)('%s, asked as %s: %j gives %s', (profile, principal, payload, expected) => {
   expect(check(profile, principal, undefined, payload)).toBe(expected)
