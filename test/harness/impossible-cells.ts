@@ -1,6 +1,7 @@
-import type { ProfileName } from '../../src/domain/profile.ts'
 import type { CallerKind } from '../../src/domain/caller.ts'
+import type { ProfileName } from '../../src/domain/profile.ts'
 import type { GrantName } from '../../src/domain/token.ts'
+import type { FlowCell, ProfileFlow, Way, WayFlow } from './profiles/table.ts'
 
 export type Cell = `${ProfileName} ${CallerKind | 'application'} ${GrantName}`
 
@@ -32,3 +33,104 @@ export const IMPOSSIBLE: Readonly<Partial<Record<Cell, string>>> = {
   'google bearer pass_through': GOOGLE_OPAQUE,
   'google application client_credentials': GOOGLE_NO_APPLICATION,
 }
+
+/** What cannot happen on ways that there are. Without profiles or ways: on all of them. */
+export interface FlowFact {
+  readonly profiles?: readonly ProfileName[]
+  readonly ways?: readonly (Way | '*')[]
+  readonly flows: readonly (WayFlow | ProfileFlow)[]
+  readonly fact: string
+  /** A configuration that wants it all the same is refused with this code. */
+  readonly refused?: string
+}
+
+const ALL_REFUSALS = ['step-up', 'consent', 'audience denied', 'throttled'] as const
+
+export const FLOW_FACTS: readonly FlowFact[] = [
+  {
+    ways: ['application static', 'bearer pass_through'],
+    flows: [...ALL_REFUSALS, 'expiry', 'wrong principal'],
+    fact: 'spec §1: a key from a file, or the token that was brought, is sent as it is: no provider is asked, so none refuses, renews or errs',
+  },
+  {
+    ways: ['bearer pass_through'],
+    flows: ['two audiences'],
+    fact: 'spec §1: only a token for the route’s own audience passes, and what a caller brings is for the gateway',
+  },
+  {
+    ways: ['application client_credentials'],
+    flows: ['step-up', 'consent'],
+    fact: 'providers.md §1.7, §1.14 (table): there is no user who could prove more or consent; an application lacks a role or it does not',
+  },
+  {
+    ways: ['session service_account'],
+    flows: ['step-up', 'consent'],
+    fact: 'providers.md §3 (Google): an administrator allows scopes to a service account, no user is asked',
+  },
+  {
+    ways: ['session service_account'],
+    flows: ['wrong principal'],
+    fact: 'providers.md §3 (Google): access tokens are opaque, and say to nobody whose they are',
+  },
+  {
+    profiles: ['google'],
+    ways: ['session refresh'],
+    flows: ['wrong principal'],
+    fact: 'providers.md §3 (Google): access tokens are opaque, and say to nobody whose they are',
+  },
+  {
+    profiles: ['auth0', 'generic'],
+    ways: ['application client_credentials'],
+    flows: ['wrong principal'],
+    fact: 'providers.md §3 (Auth0), §4: no claim is found in tokens of users alone, so one that stands for a user cannot be told; its audience can',
+  },
+  {
+    profiles: ['okta'],
+    ways: ['session refresh', 'application client_credentials'],
+    flows: ['two audiences'],
+    fact: 'providers.md §3 (Okta, table): an authorization server is one audience',
+    refused: 'config.audience-unavailable',
+  },
+  {
+    profiles: ['google'],
+    ways: ['session refresh'],
+    flows: ['two audiences'],
+    fact: 'providers.md §3 (Google): no audience; one access token carries all scopes',
+  },
+  {
+    profiles: ['keycloak'],
+    ways: ['session refresh', 'session exchange', 'bearer exchange'],
+    flows: ['step-up'],
+    fact: 'providers.md §2.1, §2.3, §2.5: a level is asked for at sign-in and read from `acr`; the token endpoint never asks for more',
+  },
+  {
+    profiles: ['entra'],
+    flows: ['sign-out revokes', 'back-channel logout'],
+    fact: 'providers.md §0 (8), §1.12: no revocation endpoint and no back-channel logout',
+  },
+  {
+    profiles: ['okta', 'auth0', 'google'],
+    flows: ['front-channel logout'],
+    fact: 'providers.md §3: none of them frames a notice; Okta has Universal Logout, Auth0 back-channel logout, Google neither',
+  },
+  {
+    profiles: ['okta'],
+    flows: ['back-channel logout'],
+    fact: 'providers.md §3 (Okta): Universal Logout by global token revocation instead',
+  },
+  {
+    profiles: ['google'],
+    flows: ['back-channel logout', 'sign-out at the provider'],
+    fact: 'providers.md §3 (Google): no end_session_endpoint, and no logout token (RISC and SSF instead)',
+  },
+  { profiles: ['google'], flows: ['application calls'], fact: GOOGLE_OPAQUE },
+]
+
+/** The first fact that forbids a cell; undefined: it runs. */
+export const factAgainst = ({ profile, way, flow }: FlowCell): string | undefined => {
+  const cell = way === '*' ? undefined : IMPOSSIBLE[`${profile} ${way}` as Cell]
+  return cell ?? FLOW_FACTS.find((one) => isAbout(one, { profile, way, flow }))?.fact
+}
+
+export const isAbout = ({ profiles, ways, flows }: FlowFact, { profile, way, flow }: FlowCell): boolean =>
+  (profiles?.includes(profile) ?? true) && (ways?.includes(way) ?? true) && flows.includes(flow)

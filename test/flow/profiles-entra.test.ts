@@ -1,0 +1,3 @@
+import { proveProfile } from '../harness/profiles/prove.ts'
+
+proveProfile('entra')
