@@ -21,6 +21,7 @@ export interface CredentialsDeps extends Pick<Telemetry, 'log' | 'metrics' | 'au
   readonly app: string
   readonly provider: string
   readonly profile: ProviderProfile
+  readonly publicUrl: URL
   readonly settings: ProviderSettings
   readonly board: CredentialBoard
   readonly sealer: Sealer
@@ -36,6 +37,7 @@ export const wireCredentials = async (deps: CredentialsDeps): Promise<Credential
     ...deps,
     sources: settings.clientAuth.map((auth) => sourceOf(auth, clock, nameOf)),
     settings: rotationSettings({ ...settings.credentialRotation, probes }),
+    registeredAt: addressed(deps.profile.credential.registeredAt, deps.publicUrl),
     words: createWords({
       board: deps.board,
       sign: (...parts) => sealer.index(...parts),
@@ -44,6 +46,10 @@ export const wireCredentials = async (deps: CredentialsDeps): Promise<Credential
     }),
   })
 }
+
+type Places = ProviderProfile['credential']['registeredAt']
+const addressed = (places: Places, { origin }: URL): Places =>
+  Object.fromEntries(Object.entries(places).map(([kind, place]) => [kind, place.replaceAll('{public_url}', origin)])) as Places
 
 /** `provider.credential_rotation.probe`, or what the profile knows. */
 export const probeOf = ({ credentialRotation: { probe } }: ProviderSettings, { credential }: ProviderProfile) =>

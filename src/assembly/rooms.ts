@@ -93,6 +93,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     app: APP,
     provider: PROVIDER,
     profile,
+    publicUrl: settings.publicUrl,
     settings: configured,
     board: stores.credentials,
     sealer,

@@ -76,6 +76,7 @@ export interface AdminCredentials {
     readonly kid: string | null
     readonly not_before: string | null
     readonly not_after: string | null
+    readonly days_left: number | null
     readonly accepted_at: string | null
     readonly rejected_at: string | null
     /** The provider's code. */
@@ -83,6 +84,8 @@ export interface AdminCredentials {
     readonly next_probe_at: string | null
     readonly lost_by_restart: boolean
     readonly unstaged: boolean
+    /** What to do about it, for this provider; null: nothing. */
+    readonly next_step: string | null
   }[]
   readonly faults: readonly { readonly setting: string; readonly file: string; readonly fault: string; readonly message: string }[]
 }

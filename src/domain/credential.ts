@@ -121,10 +121,12 @@ export interface CredentialView {
   readonly message: string
   /** Of its certificate, hexadecimal and lower case, as portals list them. */
   readonly thumbprints: { readonly sha256: string; readonly sha1: string | undefined } | undefined
-  /** The name of a JWK. */
+  /** The name of a JWK, or of a certificate's public key. */
   readonly kid: string | undefined
   readonly notBefore: Instant | undefined
   readonly notAfter: Instant | undefined
+  /** Whole ones; negative once it has ended. */
+  readonly daysLeft: number | undefined
   readonly acceptedAt: Instant | undefined
   readonly rejectedAt: Instant | undefined
   /** The provider's code of the last rejection, cleaned. */
@@ -134,6 +136,8 @@ export interface CredentialView {
   readonly lostByRestart: boolean
   /** In use, and its source holds one at a time: replace the file, and a restart loses it before the next one is registered. */
   readonly isUnstaged: boolean
+  /** What to do about it, for this provider; undefined: nothing. */
+  readonly nextStep: string | undefined
 }
 
 export interface CredentialOverview {

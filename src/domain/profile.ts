@@ -1,3 +1,4 @@
+import type { Credential } from './credential.ts'
 import type { Millis } from '../kernel/time.ts'
 import type { Refusal } from './token.ts'
 
@@ -83,6 +84,8 @@ export interface CredentialFacts {
   readonly probeScope: string | undefined
   /** `error_codes` that say nothing of the credential: with any other one the answer would be the same. */
   readonly hopeless: readonly number[]
+  /** Where operators register each kind, in the words of the provider's own pages; what they do on the way from one to the next is the same everywhere. */
+  readonly registeredAt: Readonly<Record<Credential['kind'], string>>
 }
 
 export interface LoginFacts {

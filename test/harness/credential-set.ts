@@ -6,6 +6,7 @@ import type { RotationSettings } from '../../src/credentials/rotation.ts'
 import { createWords } from '../../src/credentials/words.ts'
 import type { AuditEvent } from '../../src/domain/audit-event.ts'
 import type { CredentialBoard } from '../../src/domain/credential.ts'
+import { PROFILES } from '../../src/domain/profiles/profiles.ts'
 import { minutes, seconds } from '../../src/kernel/time.ts'
 import type { Clock } from '../../src/kernel/time.ts'
 import { createMemoryCredentialBoard } from '../../src/session/credential-board.ts'
@@ -52,6 +53,7 @@ export const credentialSet = async (
     readonly settings?: Partial<RotationSettings>
     readonly sign?: (...parts: readonly string[]) => string
     readonly scope?: readonly string[]
+    readonly profile?: keyof typeof PROFILES
   } = {},
 ): Promise<TestSet> => {
   const { clock = manualClock(), board = createMemoryCredentialBoard(), sign = digestName, scope = ['default', 'default'] } = options
@@ -62,6 +64,7 @@ export const credentialSet = async (
     provider: 'default',
     sources,
     settings: { ...ROTATION, ...options.settings },
+    registeredAt: PROFILES[options.profile ?? 'generic'].credential.registeredAt,
     words: createWords({ board, sign, scope, clock }),
     clock,
     log,

@@ -29,7 +29,18 @@ export const entra: ProviderProfile = {
   // Not assigned to the application, where it demands that.
   login: { ...generic.login, pkceUnannounced: true, refusals: ['AADSTS50105'] },
   // A token for itself needs no role. 700016, 90002: no such application or tenant; 7000112: switched off; 7000218: none was seen.
-  credential: { probe: 'client-credentials', probeScope: '{client_id}/.default', hopeless: [700016, 90002, 7000112, 7000218] },
+  credential: {
+    probe: 'client-credentials',
+    probeScope: '{client_id}/.default',
+    hopeless: [700016, 90002, 7000112, 7000218],
+    registeredAt: {
+      ...generic.credential.registeredAt,
+      certificate:
+        'App registrations, this application, Certificates & secrets, Certificates: upload the .crt; the list there shows the SHA-1 thumbprint',
+      secret: 'App registrations, this application, Certificates & secrets, Client secrets',
+      federated: 'App registrations, this application, Certificates & secrets, Federated credentials',
+    },
+  },
   // An optional claim; without it the user picks the account.
   logout: { hintClaim: 'login_hint', frontchannelWithoutIssuer: true, frontchannelByDefault: true },
   claims: {

@@ -16,7 +16,19 @@ export const generic: ProviderProfile = {
   // RFC 7523bis: the issuer. The type is not what most providers know yet.
   assertion: { audience: 'issuer', key: 'kid', type: 'JWT', lifetimeSeconds: 60, rsa: 'PS256' },
   // invalid_client comes before invalid_grant (RFC 6749 §3.2.1), and a refresh token that is none needs no permission.
-  credential: { probe: 'refresh-token', probeScope: undefined, hopeless: [] },
+  credential: {
+    probe: 'refresh-token',
+    probeScope: undefined,
+    hopeless: [],
+    registeredAt: {
+      certificate:
+        'the keys of this client: its certificate, its public key, or the address {public_url}/.well-known/sallyport/client-jwks.json',
+      jwk: 'the keys of this client: the public key, or the address {public_url}/.well-known/sallyport/client-jwks.json',
+      secret: 'the secrets of this client',
+      federated: 'the trust of this client in the issuer, subject and audience of the assertion',
+      tls: 'the certificate of this client (self_signed_tls_client_auth), or its subject name (tls_client_auth)',
+    },
+  },
   login: {
     scopes: ['openid', 'profile', 'offline_access'],
     detachingScopes: [],

@@ -9,6 +9,13 @@ export const google: ProviderProfile = {
   audiences: 'none',
   // Refresh tokens stay as they are.
   rotation: 'none',
+  credential: {
+    ...generic.credential,
+    registeredAt: {
+      ...generic.credential.registeredAt,
+      secret: 'Google Auth Platform, Clients, this client: add a secret beside the one in use',
+    },
+  },
   // No exchange, no application by itself: a service account's key is `grant: service_account`.
   grants: { user: 'refresh', bearer: undefined, app: undefined },
   derivations: [],

@@ -11,6 +11,17 @@ export const keycloak: ProviderProfile = {
   rotation: 'strict',
   // Without id_token_hint the user is asked whether to sign out.
   logoutHint: 'id-token',
+  credential: {
+    ...generic.credential,
+    registeredAt: {
+      ...generic.credential.registeredAt,
+      certificate:
+        'Clients, this client, Keys: “Use JWKS URL” with {public_url}/.well-known/sallyport/client-jwks.json, and nothing is to be done again; or import the certificate, which takes the place of the one before',
+      jwk: 'Clients, this client, Keys: “Use JWKS URL” with {public_url}/.well-known/sallyport/client-jwks.json, or import the key',
+      secret: 'Clients, this client, Credentials; with a secret rotation policy the one before stays good for a while',
+      tls: 'Clients, this client, Credentials, X509 Certificate: the subject DN',
+    },
+  },
   derivations: ['exchange'],
   // Refresh tokens come without `offline_access`. With it Keycloak begins an offline session and no other: no single sign-on, no word when the user signs out
   // there or an administrator ends the session, and a refresh token that outlives both (docs/interop.md R1).

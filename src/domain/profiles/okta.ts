@@ -12,6 +12,16 @@ export const okta: ProviderProfile = {
   rotation: 'grace',
   rotationGraceMs: seconds(30),
   logoutHint: 'id-token',
+  credential: {
+    ...generic.credential,
+    registeredAt: {
+      ...generic.credential.registeredAt,
+      certificate:
+        'Applications, this application, General, Client Credentials, Public keys: use the URL {public_url}/.well-known/sallyport/client-jwks.json, or add its public key as a JWK',
+      jwk: 'Applications, this application, General, Client Credentials, Public keys: use the URL {public_url}/.well-known/sallyport/client-jwks.json, or add the key',
+      secret: 'Applications, this application, General, Client Credentials, Client secrets',
+    },
+  },
   derivations: ['exchange'],
   // PS256 is not among what it takes.
   assertion: { ...generic.assertion, audience: 'token-endpoint', rsa: 'RS256' },
