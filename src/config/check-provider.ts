@@ -113,8 +113,9 @@ const checkLoginScopes = ({ scopes }: Provider, { login }: ProviderProfile, repo
 }
 
 /** What the provider puts into tokens of users whatever is asked for; an exchange names its audience always. */
-const checkAudiences = ({ routes }: Parsed, profile: ProviderProfile, report: Report): void => {
-  if (profile.audiences === 'many') return
+const checkAudiences = (parsed: Parsed, profile: ProviderProfile, report: Report): void => {
+  const { routes } = parsed
+  if (profile.audiences === 'many') return checkToldApart(parsed, profile, report)
   let first: string | undefined
   for (const [i, route] of routes.entries()) {
     const { token } = route
@@ -129,5 +130,26 @@ const checkAudiences = ({ routes }: Parsed, profile: ProviderProfile, report: Re
             ? 'Remove `audience`, and name the scopes.'
             : 'Use the audience of the authorization server on every route, or `grant: exchange` for the others.',
       })
+  }
+}
+
+/** Where scopes alone say what a token is for, one without them is for every API of the user: each upstream could call the others with it. */
+const checkToldApart = ({ provider, routes }: Parsed, profile: ProviderProfile, report: Report): void => {
+  if ((provider.target ?? profile.target) !== 'scope' || profile.scopesCarryAudience) return
+  const asked = routes.flatMap(({ token, callers }, i) =>
+    token.principal === 'user' && token.audience !== undefined && grantsOf({ token, callers }, profile).user === 'refresh'
+      ? [{ i, audience: token.audience, isNamed: token.scopes.length > 0 }]
+      : [],
+  )
+  for (const { i, audience, isNamed } of asked) {
+    const other = asked.find((one) => one.audience !== audience)
+    if (isNamed || !other) continue
+    report({
+      code: 'config.token-for-two-audiences',
+      path: ['routes', i, 'token', 'audience'],
+      also: ['routes', other.i, 'token', 'audience'],
+      reason: 'without scopes the provider’s token is for every API of the user: each upstream can call the others with it',
+      fix: 'Give each API a client scope of its own, and name its scopes on the route.',
+    })
   }
 }

@@ -190,6 +190,16 @@ export const TOKEN_CASES: readonly Case[] = [
     'one route per API',
     BOTH,
   ),
+  // Keycloak's token without scopes is for all APIs of the user: each upstream got what opens the others.
+  c(
+    'config.token-for-two-audiences',
+    'a token: nothing says for which of two APIs',
+    two('principal: user, audience: a, scopes: [a]', 'principal: user, audience: b').replace('  issuer:', '  profile: keycloak\n  issuer:'),
+    '13:41',
+    'b',
+    'name its scopes',
+    { also: '10:41' },
+  ),
   c('config.token-for-two-audiences', 'a token: two upstreams, one audience', two(USER, USER), '12:41', 'a', 'one route per API', {
     also: '9:41',
   }),
@@ -210,6 +220,21 @@ export const QUIET_TOKENS: readonly (readonly [because: string, text: string])[]
   [
     'a service account for some',
     tokenRoute('{ principal: user, scopes: [calendar], grant: service_account, key_file: /k }', '    allow: { groups: [g] }'),
+  ],
+  ['two APIs that `resource` names', two('principal: user, audience: a', 'principal: user, audience: b')],
+  [
+    'two APIs at Keycloak, by their scopes',
+    two('principal: user, audience: a, scopes: [a]', 'principal: user, audience: b, scopes: [b]').replace(
+      '  issuer:',
+      '  profile: keycloak\n  issuer:',
+    ),
+  ],
+  [
+    'two APIs at Keycloak, one by exchange',
+    two('principal: user, audience: a', 'principal: user, audience: b, grant: exchange').replace(
+      '  issuer:',
+      '  profile: keycloak\n  issuer:',
+    ),
   ],
   ['scopes of one API by its full name', tokenRoute('{ principal: user, audience: api://a, scopes: [api://a/read, api://a/write] }')],
 ]
