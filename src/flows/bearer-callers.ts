@@ -6,7 +6,7 @@ import type { Provider } from '../domain/provider.ts'
 import { Secret } from '../kernel/secret.ts'
 import { SingleFlight } from '../kernel/single-flight.ts'
 import type { Clock, Instant, Millis } from '../kernel/time.ts'
-import { after, minutes, seconds } from '../kernel/time.ts'
+import { after, earliest, minutes, seconds } from '../kernel/time.ts'
 import type { Asking } from '../policy/decide.ts'
 import type { Visitor } from './visitor.ts'
 
@@ -49,8 +49,9 @@ export interface BearerCallers {
   read(token: string, visitor: Visitor): Promise<CallerRead>
 }
 
-const KNOWN_MAX = 10_000
-const REFUSED_MAX = 5000
+/** Whoever has good tokens can have many, and fat ones: bounded by their length as well, which what is read of them goes with. */
+const KNOWN_MAX = { entries: 10_000, chars: 16 * 1024 * 1024 }
+const REFUSED_MAX = { entries: 5000, chars: 0 }
 /** A token does not get better; but one that was sent too early, or before its key was announced, does. */
 const REFUSED_FOR = seconds(30)
 /** However long it lives: a key that the provider took away stops counting within this, and what the copy of the keys is old (keys.ts, as long again). */
@@ -61,6 +62,8 @@ const READING_MAX = 64
 interface Remembered<T> {
   readonly value: T
   readonly until: Instant
+  /** Of the token, where it is kept. */
+  readonly chars: number
 }
 
 /**
@@ -70,13 +73,13 @@ interface Remembered<T> {
 export const createBearerCallers = (deps: BearerCallersDeps): BearerCallers => {
   const { provider, limit, audit, metrics, clock } = deps
   const rules = { audiences: deps.audiences, requireType: deps.requireType }
-  const known = new Map<string, Remembered<KnownCaller>>()
-  const refused = new Map<string, Remembered<'refused'>>()
+  const known = createMemory<KnownCaller>(KNOWN_MAX)
+  const refused = createMemory<'refused'>(REFUSED_MAX)
   const flights = new SingleFlight<BearerRead>()
 
   const peek: BearerCallers['peek'] = (token, now) => {
     const name = nameOf(token)
-    return alive(known, name, now) ?? alive(refused, name, now)
+    return known.find(name, now) ?? refused.find(name, now)
   }
 
   /** Once per token, whoever waits for it. */
@@ -89,10 +92,10 @@ export const createBearerCallers = (deps: BearerCallersDeps): BearerCallers => {
         const { caller } = read
         const { subject, tenant, kind, clientId } = caller
         const until = after(now, KNOWN_FOR)
-        remember(known, name, { value: knownOf(caller), until: caller.expiresAt < until ? caller.expiresAt : until }, KNOWN_MAX)
+        known.keep(name, { value: knownOf(caller), until: earliest(caller.expiresAt, until), chars: token.length })
         audit.record({ requestId, address, provider: provider.name, subject, tenant, event: 'caller.accepted', kind, client: clientId })
       } else if (read.kind === 'invalid') {
-        remember(refused, name, { value: 'refused', until: after(now, REFUSED_FOR) }, REFUSED_MAX)
+        refused.keep(name, { value: 'refused', until: after(now, REFUSED_FOR), chars: 0 })
         limit.note(address, now)
         audit.record({ requestId, address, provider: provider.name, event: 'caller.refused', check: read.check })
       }
@@ -131,20 +134,35 @@ const OUTCOMES = { valid: 'accepted', invalid: 'refused', unavailable: 'unavaila
 /** All 256 bits: whoever found two tokens of one name could speak for somebody else. */
 const nameOf = (token: string): string => hash('sha256', token, 'base64url')
 
-const alive = <T>(memory: Map<string, Remembered<T>>, name: string, now: Instant): T | undefined => {
-  const entry = memory.get(name)
-  if (!entry) return undefined
-  if (entry.until > now) return entry.value
-  memory.delete(name)
-  return undefined
+interface Memory<T> {
+  find(name: string, now: Instant): T | undefined
+  keep(name: string, entry: Remembered<T>): void
 }
 
-const remember = <T>(memory: Map<string, Remembered<T>>, name: string, entry: Remembered<T>, most: number): void => {
-  memory.delete(name) // to the young end
-  memory.set(name, entry)
-  for (const oldest of memory.keys()) {
-    if (memory.size <= most) return
-    memory.delete(oldest)
+/** The oldest go first. */
+const createMemory = <T>(most: { readonly entries: number; readonly chars: number }): Memory<T> => {
+  const entries = new Map<string, Remembered<T>>()
+  let chars = 0
+  const drop = (name: string): void => {
+    chars -= entries.get(name)?.chars ?? 0
+    entries.delete(name)
+  }
+  return {
+    find: (name, now) => {
+      const entry = entries.get(name)
+      if (!entry || entry.until > now) return entry?.value
+      drop(name)
+      return undefined
+    },
+    keep: (name, entry) => {
+      drop(name) // to the young end
+      entries.set(name, entry)
+      chars += entry.chars
+      for (const oldest of entries.keys()) {
+        if (entries.size <= most.entries && chars <= most.chars) return
+        drop(oldest)
+      }
+    },
   }
 }
 
