@@ -112,14 +112,15 @@ const checkLoginScopes = ({ scopes }: Provider, { login }: ProviderProfile, repo
   if (at >= 0) report({ code: 'config.scope-detaches', path: ['provider', 'scopes', at] })
 }
 
-/** What the provider puts into tokens of users whatever is asked for; an exchange names its audience always. */
+/** What the provider puts into tokens whatever is asked for, of users and of applications; an exchange names its audience always. */
 const checkAudiences = (parsed: Parsed, profile: ProviderProfile, report: Report): void => {
   const { routes } = parsed
   if (profile.audiences === 'many') return checkToldApart(parsed, profile, report)
   let first: string | undefined
   for (const [i, route] of routes.entries()) {
     const { token } = route
-    if (token.principal !== 'user' || token.audience === undefined || grantsOf(route, profile).user !== 'refresh') continue
+    const { user, app } = grantsOf(route, profile)
+    if (token.audience === undefined || (user !== 'refresh' && app !== 'client_credentials')) continue
     first ??= token.audience
     if (profile.audiences === 'none' || token.audience !== first)
       report({

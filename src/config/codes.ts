@@ -114,7 +114,7 @@ export const CONFIG_CODES = {
     'Add `home_tenant: 5c1d0f6e-…`, the id of that tenant.',
   ),
   'config.audience-unavailable': refused(
-    'The provider cannot issue a token of a user for this audience.',
+    'The provider cannot issue a token for this audience.',
     'See docs/policy.md for how the profile names audiences.',
   ),
   'config.groups-unresolvable': refused(

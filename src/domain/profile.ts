@@ -14,7 +14,7 @@ export interface ProviderProfile {
   readonly target: 'resource' | 'audience' | 'scope'
   /** `scope` values are `<audience>/<scope>`, and every request names exactly one audience. */
   readonly scopesCarryAudience: boolean
-  /** How many audiences tokens of users may be for: `one` (an authorization server is one), or none that anybody could check. */
+  /** How many audiences tokens may be for: `one` (an authorization server is one), or none that anybody could check. */
   readonly audiences: 'many' | 'one' | 'none'
   /**
    * What spending a refresh token does to it. `none`: it stays valid (no lease, no mark). `tolerant`: rotated, a second use is forgiven. `grace`: for

@@ -155,6 +155,21 @@ export const PROVIDER_CASES: readonly Case[] = [
     'authorization server',
   ),
   c(
+    'config.audience-unavailable',
+    'a second audience at Okta, of the application',
+    good({ issuer: '  profile: okta\n  issuer: https://id.example.com' }, [
+      ...ROUTE,
+      '  - path: /jobs',
+      '    upstream: http://api:1',
+      '    token: { principal: app, audience: jobs }',
+      '    methods: [GET]',
+      '    allow: signed_in',
+    ]),
+    '13:40',
+    'jobs',
+    'authorization server',
+  ),
+  c(
     'config.groups-unresolvable',
     'a directory that Keycloak is not',
     good({ issuer: '  profile: keycloak\n  issuer: https://id.example.com\n  groups: { resolve: true }' }),
