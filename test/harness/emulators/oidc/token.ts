@@ -83,7 +83,7 @@ const refresh = async (ask: GrantAsk): Promise<Json> => {
   const held = state.refreshTokens.get(exchange.form.get('refresh_token') ?? '')
   const now = secondsOf(exchange.now)
   if (!held || held.login.client !== ask.client || held.login.ended || !held.login.user.enabled) throw expired()
-  if (vendor.reuse !== 'none' && held.spentAt !== undefined && now - held.spentAt > vendor.reuse) {
+  if (vendor.reuse !== 'none' && held.spentAt !== undefined && now - held.spentAt >= vendor.reuse) {
     held.login.ended = true
     throw expired()
   }
