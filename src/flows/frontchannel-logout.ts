@@ -14,7 +14,7 @@ export interface FrontchannelLogoutDeps extends EndSessionsOfDeps {
   readonly audit: AuditSink
   readonly metrics: Metrics
   readonly clock: Pick<Clock, 'now'>
-  /** Of names that nobody knows. */
+  /** Of tombstones for names that nobody knows: one per tenant that it may be of. */
   readonly unknown: MinuteLimit
   readonly rejections: MinuteLimit
 }
@@ -65,14 +65,11 @@ export const frontchannelLogout = async (deps: FrontchannelLogoutDeps, query: Qu
     issuer,
     providerSessionId: sid,
   }))
-  const held: SessionsOf[] = []
-  for (const whose of named) {
-    const there = await deps.store.refsOf(whose, 1)
-    if (there === 'unavailable') return storeAway()
-    if (there.length > 0) held.push(whose)
-  }
+  const looked = await Promise.all(named.map((whose) => deps.store.refsOf(whose, 1)))
+  if (looked.includes('unavailable')) return storeAway()
+  const held = named.filter((_whose, i) => looked[i]?.length !== 0)
   const now = deps.clock.now()
-  if (held.length === 0 && !deps.unknown.allows(now)) {
+  if (held.length === 0 && !named.every(() => deps.unknown.allows(now))) {
     count('refused')
     return { kind: 'done', refs: [] }
   }

@@ -279,6 +279,23 @@ export const logoutNoticesContract = (name: string, makeWorld: () => Promise<Wor
         expect((await replica.store.open(elsewhere.cookie.reveal())).kind).toBe('found')
         expect(await frame(replica, `iss=${encodeURIComponent(other)}&${sid}`, 'entra', limit, [one, two])).toEqual({ kind: 'invalid' })
       })
+      // Each of fifty tenants got one: invented names left fifty times what the store was to hold of them.
+      it('of several tenants an invented name leaves no more tombstones than a minute has', async () => {
+        const replica = await world.replica()
+        const tenants = Array.from({ length: 50 }, (_none, i) => `https://id.example/${i}`)
+        let tombstones = 0
+        const store: typeof replica.store = {
+          ...replica.store,
+          entomb: async (whose, at) => {
+            tombstones += 1
+            return replica.store.entomb(whose, at)
+          },
+        }
+        const limit = createMinuteLimit(120)
+        for (let i = 0; i < 10; i += 1)
+          expect(await frame({ ...replica, store }, `sid=invented-${i}`, 'entra', limit, tenants)).toEqual({ kind: 'done', refs: [] })
+        expect(tombstones).toBe(100)
+      })
       it('while nobody can say which tenants there are, nothing is taken for done', async () => {
         const replica = await world.replica()
         const provider = { name: 'default', profile: profileOf('entra'), issuers: async () => undefined }
