@@ -81,7 +81,7 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
   const derive = createDerivedTokens(tools, {
     strategies: [exchange, onBehalfOf, serviceAccount],
     renew,
-    askToConfirmWith: (session) => askToConfirmWith(session),
+    renewByAny: (session, need) => renewByAny(session, need),
     actorToken: apps.obtain,
   })
 
@@ -133,18 +133,28 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
     return isTransient(renewal) && access && isUnexpired(access, clock.now()) && isWithinGrace(held) ? { kind: 'issued', access } : renewal
   }
 
-  /** One that was answered before and is not held off: a refusal of one audience says nothing about the session. */
+  /** One that was answered before and is not held off; where none is left, one that names no audience. */
   const askToConfirmWith = (session: Session): Ask => {
     const now = clock.now()
     const open = deps.asks.filter((ask) => !tools.holdOff.outcome(keyOf(session, ask), now))
-    return open.find((ask) => session.tokens.has(ask.key)) ?? open[0] ?? deps.asks[0] ?? anyAsk
+    return open.find((ask) => session.tokens.has(ask.key)) ?? open[0] ?? anyAsk
+  }
+
+  /** The provider's word on the session, by whichever ask it does not refuse: a refusal of one audience says nothing about the session. */
+  const renewByAny = async (session: Session, need: Need): Promise<Renewal> => {
+    const tried = new Set<string>()
+    for (;;) {
+      const ask = askToConfirmWith(session)
+      const renewal = await renew(session, ask, need)
+      tried.add(ask.key)
+      const isOfOneAudience = renewal.kind === 'refused' && OF_ONE_AUDIENCE.has(renewal.code)
+      if (!isOfOneAudience || tried.has(askToConfirmWith(session).key)) return renewal
+    }
   }
 
   const confirm: Broker['confirm'] = async (held) => {
     if (isHeldConfirmed(held, clock.now())) return { kind: 'confirmed' }
-    const renewal = held.stale
-      ? unavailable('store.unavailable')
-      : await renew(held.session, askToConfirmWith(held.session), { kind: 'confirmed' })
+    const renewal = held.stale ? unavailable('store.unavailable') : await renewByAny(held.session, { kind: 'confirmed' })
     if (renewal.kind === 'renewed') return { kind: 'confirmed' }
     return isTransient(renewal) && isWithinGrace(held) ? { kind: 'confirmed' } : renewal
   }
@@ -153,7 +163,7 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
     const { session } = held
     if (isConfirmedWithin(session, settings.refreshCooldownMs, clock.now())) return { kind: 'refreshed', session }
     if (held.stale) return unavailable('store.unavailable')
-    const renewal = await renew(session, askToConfirmWith(session), { kind: 'forced', seenRtGen: session.rtGen })
+    const renewal = await renewByAny(session, { kind: 'forced', seenRtGen: session.rtGen })
     return renewal.kind === 'renewed' ? { kind: 'refreshed', session: renewal.session } : renewal
   }
 
@@ -225,6 +235,15 @@ const flightOf = (need: Need): string => {
 
 const USER_GRANTS: ReadonlySet<GrantName> = new Set<UserAsk['grant']>(['refresh', 'exchange', 'on_behalf_of', 'service_account'])
 const isUserGrant = (grant: GrantName): grant is UserAsk['grant'] => USER_GRANTS.has(grant)
+
+/** What the provider, or our reading of its answer, said of one token. */
+const OF_ONE_AUDIENCE: ReadonlySet<Refused['code']> = new Set<Refused['code']>([
+  'session.step-up-required',
+  'token.consent-required',
+  'token.audience-denied',
+  'token.principal-mismatch',
+  'token.invalid',
+])
 
 /** Not the user's fault and not a word on the session: nobody answered, or the gateway could not prove itself. */
 const isTransient = (outcome: Refused | Unavailable): boolean =>

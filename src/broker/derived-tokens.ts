@@ -7,7 +7,7 @@ import { callInTurn } from './call.ts'
 import type { Tools } from './deps.ts'
 import { whoOf } from './endings.ts'
 import type { Need } from './freshness.ts'
-import { answeredBy } from './freshness.ts'
+import { answeredBy, isConfirmed } from './freshness.ts'
 import { isMismatch, PRINCIPAL_CHECK } from './principal-guard.ts'
 import type { Wanted } from './refresh-under-lease.ts'
 import type { Refused, Renewal, Unavailable } from './renewal.ts'
@@ -19,8 +19,8 @@ export interface DerivedDeps {
   readonly strategies: readonly Strategy[]
   /** Of the session's own token for an ask that spends the refresh token; under the lease where the profile rotates. */
   readonly renew: (session: Session, ask: Ask, need: Need) => Promise<Renewal>
-  /** Which ask a session is confirmed with. */
-  readonly askToConfirmWith: (session: Session) => Ask
+  /** The provider's word on the session, whichever ask brings it. */
+  readonly renewByAny: (session: Session, need: Need) => Promise<Renewal>
   readonly actorToken: (ask: Ask) => Promise<TokenOutcome>
 }
 
@@ -91,15 +91,18 @@ const derive = async (tools: Tools, deps: DerivedDeps, strategy: Strategy, { ses
 
 const sourceOf = async (
   { clock, settings }: Tools,
-  { renew, askToConfirmWith }: DerivedDeps,
+  { renew, renewByAny }: DerivedDeps,
   { needs }: Strategy,
   session: Session,
-  ask: Ask,
+  { subject: source }: Ask,
   refusedBefore: AccessToken | undefined,
 ): Promise<Renewal> => {
-  const source = needs === 'access-token' ? ask.subject : askToConfirmWith(session)
+  if (needs === 'user') {
+    const isEnough = isConfirmed(session, settings.recheckMs, clock.now())
+    return isEnough ? { kind: 'renewed', session, access: undefined } : renewByAny(session, { kind: 'confirmed' })
+  }
   if (!source) return refused('token.invalid')
-  const need: Need = refusedBefore ? { kind: 'another', than: refusedBefore } : { kind: needs === 'access-token' ? 'token' : 'confirmed' }
+  const need: Need = refusedBefore ? { kind: 'another', than: refusedBefore } : { kind: 'token' }
   const held = answeredBy(session, source, need, settings.recheckMs, clock.now())
   return held ? { kind: 'renewed', session, access: held.access } : renew(session, source, need)
 }

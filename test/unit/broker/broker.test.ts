@@ -125,8 +125,33 @@ describe('recheck', () => {
 
     const other = fleet.session({ confirmedAgo: hours(1.5) })
     fleet.provider.answerNext({ kind: 'refused', reason: 'audience-denied', providerCode: 'invalid_target' })
-    expect(wordOf(await broker.confirm(fleet.held(other)))).toBe('token.audience-denied')
     expect(wordOf(await broker.confirm(fleet.held(other)))).toBe('confirmed')
+    expect(fleet.provider.sends.slice(1).map(({ ask }) => ask.audience)).toEqual([the.orders.audience, the.invoices.audience])
+  })
+
+  // A user without rights to the one API of users lost the application's routes with it, an hour after each sign-in.
+  it.each(['audience-denied', 'consent-required', 'step-up-required'] as const)(
+    'confirms with a plain refresh where every audience is refused: %s',
+    async (reason) => {
+      for (const way of ['confirm', 'refreshNow'] as const) {
+        const fleet = createFleet()
+        const { broker } = fleet.replica()
+        const session = fleet.session({ confirmedAgo: hours(1.5) })
+        for (let i = 0; i < 2; i += 1) fleet.provider.answerNext({ kind: 'refused', reason, providerCode: 'planted' })
+        expect(wordOf(await broker[way](fleet.held(session)))).toBe(way === 'confirm' ? 'confirmed' : 'refreshed')
+        expect(fleet.provider.sends.at(-1)?.ask).toMatchObject({ audience: undefined, scopes: [] })
+      }
+    },
+  )
+
+  it('asks each once and no more, where the provider refuses even that', async () => {
+    const fleet = createFleet()
+    const { broker } = fleet.replica()
+    const session = fleet.session({ confirmedAgo: hours(1.5) })
+    for (let i = 0; i < 3; i += 1) fleet.provider.answerNext({ kind: 'refused', reason: 'audience-denied', providerCode: 'planted' })
+    expect(wordOf(await broker.confirm(fleet.held(session)))).toBe('token.audience-denied')
+    expect(wordOf(await broker.confirm(fleet.held(session)))).toBe('token.audience-denied')
+    expect(fleet.provider.sends).toHaveLength(3)
   })
 
   it('confirms with a plain refresh where no route has a user token', async () => {
