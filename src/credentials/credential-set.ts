@@ -11,13 +11,14 @@ import type { CredentialFacts } from '../domain/profile.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { AuditSink } from '../domain/audit-event.ts'
 import type { Log } from '../kernel/ports.ts'
-import { between } from '../kernel/time.ts'
+import { between, instant } from '../kernel/time.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
 import { probesDue, tries } from './choice.ts'
 import type { Faulty, Loaded, Look, Source } from './loaded.ts'
 import { createPublisher } from './publisher.ts'
 import type { PublicJwk } from './public-key.ts'
 import { createReporter } from './reporter.ts'
+import { lostOrders } from './lost-orders.ts'
 import { answered, EMPTY, looked, settled, told } from './rotation.ts'
 import type { Rotation, RotationSettings } from './rotation.ts'
 import { LOOK_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
@@ -88,7 +89,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
   const share = (): void => {
     const active = state.entries.find(({ phase }) => phase === 'active')
     const said = active && saidAt.get(active.id)
-    if (active?.acceptedAt === undefined || (said !== undefined && between(said, active.acceptedAt) < settings.wordMs / 3)) return
+    if (active?.acceptedAt === undefined || (said !== undefined && Math.abs(between(said, active.acceptedAt)) < settings.wordMs / 3)) return
     saidAt.set(active.id, active.acceptedAt)
     const { id, acceptedAt: at } = active
     void words.say({ kind: 'accepted', id, at }).then((done) => done === 'unavailable' && saidAt.delete(id))
@@ -132,6 +133,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     if (heard === 'unavailable') return
     publisher.heard(heard)
     step(told(state, heard, clock.now(), settings))
+    for (const word of lostOrders(state, heard)) unsaid.set(`${word.kind} ${word.id}`, word)
   }
 
   const runProbe = async (id: CredentialId, ask: Probe, credential: Credential): Promise<void> => {
@@ -173,8 +175,12 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
   }
 
   const order = async (id: CredentialId, kind: 'promoted' | 'withdrawn'): Promise<CredentialOrdered> => {
-    const at = clock.now()
-    step(told(state, [{ id, kind, at }], at, settings))
+    const now = clock.now()
+    // After all that was ordered and seen before, also when the clock was set back since.
+    const entry = state.entries.find((one) => one.id === id)
+    const before = Math.max(state.withdrawn.get(id) ?? 0, state.restored.get(id) ?? 0, kind === 'promoted' ? (entry?.rejectedAt ?? 0) : 0)
+    const at = instant(Math.max(now, before + 1))
+    step(told(state, [{ id, kind, at }], now, settings))
     return (await say({ kind, id, at })) === 'stored' ? 'done' : 'here-only'
   }
 

@@ -32,6 +32,9 @@ export const createPublisher = (words: Words, clock: Clock) => {
     },
     heard: (all: readonly CredentialWord[]): void => {
       others = all.filter(({ kind }) => kind === 'published')
+      // What the store lost is said again at the next look.
+      const there = new Set(others.map(({ id }) => id))
+      for (const id of saidAt.keys()) if (!there.has(id)) saidAt.delete(id)
     },
     keys: (held: readonly Loaded[], { withdrawn }: Rotation, now: Instant): readonly PublicJwk[] => {
       const keys = new Map<CredentialId, PublicJwk>()

@@ -21,12 +21,14 @@ export interface Words {
 }
 
 const HOUR = 60
-/** How long each kind lies there. A withdrawal outlives every certificate that could be put back. */
+/** Outlives every certificate that could be put back. */
+const ORDERS_LIE_FOR = minutes(800 * 24 * HOUR)
+/** How long each kind lies there; how long it is news is another matter. What takes a withdrawal back lies as long, or that would come into force again. */
 const LIES_FOR: Readonly<Record<CredentialWord['kind'], Millis>> = {
   accepted: WORD_MS,
-  promoted: WORD_MS,
+  promoted: ORDERS_LIE_FOR,
   published: minutes(24 * HOUR),
-  withdrawn: minutes(800 * 24 * HOUR),
+  withdrawn: ORDERS_LIE_FOR,
 }
 const KINDS: ReadonlySet<string> = new Set(Object.keys(LIES_FOR))
 const FIELD = /^([a-z]{1,16})\.([\w-]{22,60})$/

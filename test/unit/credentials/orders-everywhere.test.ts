@@ -1,0 +1,109 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Loaded, Source } from '../../../src/credentials/loaded.ts'
+import { readPair } from '../../../src/credentials/certificate.ts'
+import type { CredentialBoard, CredentialId } from '../../../src/domain/credential.ts'
+import { instant, minutes } from '../../../src/kernel/time.ts'
+import { createMemoryCredentialBoard } from '../../../src/session/credential-board.ts'
+import { manualClock } from '../../harness/clock.ts'
+import { credentialSet } from '../../harness/credential-set.ts'
+import { selfSigned } from '../../harness/self-signed.ts'
+
+const DAY = 86_400_000
+const loadedOf = (daysAgo: number): Loaded => {
+  const { certificate, key, thumbprint } = selfSigned({ kind: 'ec', notBefore: new Date(Date.now() - daysAgo * DAY) })
+  const pair = readPair(certificate, key, 'tls.crt')
+  if (pair.kind !== 'usable') throw new Error(pair.fault)
+  const { credential } = pair
+  return { id: thumbprint as CredentialId, credential, file: 'tls.crt', notBefore: credential.notBefore, notAfter: credential.notAfter }
+}
+const [OLD, NEW] = [loadedOf(2), loadedOf(1)]
+
+const stops: (() => void)[] = []
+afterEach(() => {
+  for (const stop of stops.splice(0)) stop()
+})
+let board: CredentialBoard
+beforeEach(() => {
+  board = createMemoryCredentialBoard()
+})
+
+/** One of a fleet whose clock can be set: all follow the store's. */
+const fleet = () => {
+  const manual = manualClock(instant(Date.now()))
+  let ahead = 0
+  const clock = { now: () => instant(manual.now() + ahead), sleep: manual.sleep }
+  const replica = async (...held: readonly Loaded[]) => {
+    const loaded = [...held]
+    const source: Source = {
+      setting: 'certificate_dir',
+      place: 'x',
+      isStaged: true,
+      look: async () => ({ kind: 'seen', loaded: [...loaded], faults: [] }),
+    }
+    const { set } = await credentialSet([source], { clock, board })
+    set.start(undefined)
+    stops.push(() => set.stop())
+    const uses = (): readonly string[] =>
+      [set.current(), ...set.fallbacks()].flatMap((one) => (one === OLD.credential ? ['old'] : one === NEW.credential ? ['new'] : []))
+    return { set, uses, add: async (one: Loaded) => void loaded.push(one) }
+  }
+  return { replica, wait: (ms: number) => manual.advance(ms), set: (ms: number) => void (ahead += ms) }
+}
+const lose = async (kind: string): Promise<void> => {
+  const fields = await board.read()
+  if (fields !== 'unavailable') await board.drop([...fields.keys()].filter((field) => field.startsWith(kind)))
+}
+
+describe('an order of an operator, in the whole fleet', () => {
+  it('to use a withdrawn credential again holds for longer than the order is news', async () => {
+    const { replica, wait } = fleet()
+    const a = await replica(OLD, NEW)
+    expect(await a.set.withdraw(NEW.id, false)).toBe('done')
+    await wait(1000)
+    expect(await a.set.promote(NEW.id)).toBe('done')
+    await wait(minutes(20))
+    expect(a.uses().toSorted()).toEqual(['new', 'old'])
+    const late = await replica(OLD, NEW)
+    await wait(5000)
+    expect(late.uses().toSorted()).toEqual(['new', 'old'])
+  })
+  // A failover to a replica of Redis that had not heard it yet, or somebody who deletes.
+  it('to withdraw one reaches the others although the store lost it', async () => {
+    const { replica, wait } = fleet()
+    const a = await replica(OLD, NEW)
+    const b = await replica(OLD, NEW)
+    expect(await a.set.withdraw(NEW.id, false)).toBe('done')
+    await lose('withdrawn')
+    expect(b.uses()).toContain('new')
+    await wait(10_000)
+    expect([a.uses(), b.uses()]).toEqual([['old'], ['old']])
+  })
+  it.each(['withdraw', 'promote'] as const)(
+    'to %s one is not undone by an earlier one that was said before the clock was set back',
+    async (what) => {
+      const { replica, wait, set } = fleet()
+      const [a, b] = [await replica(OLD, NEW), await replica(OLD, NEW)]
+      await a.set.withdraw(NEW.id, false)
+      await wait(5000)
+      if (what === 'withdraw') await a.set.promote(NEW.id)
+      await wait(5000)
+      set(-3_600_000)
+      await wait(5000)
+      await (what === 'withdraw' ? a.set.withdraw(NEW.id, false) : a.set.promote(NEW.id))
+      await wait(5000)
+      const expected = what === 'withdraw' ? ['old'] : ['new', 'old']
+      expect([a.uses().toSorted(), b.uses().toSorted()]).toEqual([expected, expected])
+    },
+  )
+})
+
+it('a public key that the store lost is published by all replicas again', async () => {
+  const { replica, wait } = fleet()
+  const a = await replica(OLD)
+  const b = await replica(OLD, NEW)
+  await wait(10_000)
+  expect([a.set.publicKeys().length, b.set.publicKeys().length]).toEqual([2, 2])
+  await lose('published')
+  await wait(15_000)
+  expect([a.set.publicKeys().length, b.set.publicKeys().length]).toEqual([2, 2])
+})
