@@ -113,7 +113,8 @@ const otherThan = (grant: GrantName, { derivations: [other] }: ProviderProfile):
 const isEmpty = (ask: RouteInput['token']['subject']): boolean => ask !== undefined && ask.audience === undefined && ask.scopes.length === 0
 
 /** Not one that means something else on the way: hop by hop, framing, or a name that the gateway writes itself. */
-const RESERVED = /^(?:content-|cookie|host$|x-forwarded-|forwarded$|traceparent$|tracestate$|x-request-id$|x-sallyport-)/
+const RESERVED =
+  /^(?:content-|cookie|host$|x-forwarded-|forwarded$|x-real-ip$|proxy-|accept-encoding$|traceparent$|tracestate$|x-request-id$|x-sallyport-|sallyport-)/
 const checkHeader = ({ header, scheme }: RouteInput['token'], at: readonly (string | number)[], report: Report): void => {
   const name = header?.toLowerCase()
   if (name !== undefined && (RESERVED.test(name) || HOP_BY_HOP.has(name) || !/^[a-z0-9-]+$/.test(name)))

@@ -139,6 +139,16 @@ export const TOKEN_CASES: readonly Case[] = [
     'X-API-Key',
     SIGNED_IN,
   ),
+  ...(['X-Real-IP', 'Proxy-Authorization', 'Accept-Encoding'] as const).map((header) =>
+    token(
+      'config.route-key-header',
+      `a key in the place of ${header}`,
+      `${APP}, grant: static, key_file: /k, header: «${header}`,
+      header,
+      'X-API-Key',
+      SIGNED_IN,
+    ),
+  ),
   token(
     'config.route-key-header',
     'a key that frames the body',
