@@ -25,7 +25,7 @@ const dial = (options: { readonly reads?: boolean } = {}): Promise<Socket & { go
     if (options.reads !== false) socket.setEncoding('utf8').on('data', (chunk: string) => void (socket.got += chunk))
   })
 const until = async (what: () => boolean | Promise<boolean>): Promise<void> => {
-  const end = Date.now() + 8000
+  const end = Date.now() + 20_000
   while (!(await what())) {
     if (Date.now() > end) throw new Error('it did not come to that')
     await new Promise((resolve) => setTimeout(resolve, 5))

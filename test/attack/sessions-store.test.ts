@@ -191,7 +191,7 @@ describe.each(KINDS)('in %s', (_kind, make) => {
       expect(await at.end(session.ref, 'user')).toBe('ended')
       expect(at.peek(cookie, nowIn(world))).toBeUndefined()
       for (const { store } of replicas) expect((await store.open(cookie)).kind).toBe('ended')
-      await until(() => replicas.every(({ store }) => store.peek(cookie, nowIn(world)) === undefined), 1_000)
+      await until(() => replicas.every(({ store }) => store.peek(cookie, nowIn(world)) === undefined))
     }
   })
 })

@@ -89,7 +89,10 @@ describe.skipIf(!canLaunchBrowser)('after signing out', () => {
     expect(scene.sites.heardAt('/api/cached', mark)).toHaveLength(2)
   })
 
-  it('an open stream ends within a second, and does not come back', async () => {
+  // A busy machine may hold up what takes milliseconds; a gateway that does not keep its promise fails each time.
+  it('an open stream ends within a second, and does not come back', { retry: 2 }, async () => {
+    const arrivals = () => scene.sites.arrivals.filter(({ path }) => path === '/api/events').length
+    const before = arrivals()
     const events = await page.evaluateHandle(() => {
       const seen: { kind: string; at: number; state: number }[] = []
       const source = new EventSource('/api/events')
@@ -105,7 +108,7 @@ describe.skipIf(!canLaunchBrowser)('after signing out', () => {
     expect((cut?.at ?? Infinity) - left).toBeLessThan(1_000)
     // EventSource tries again by itself; 401 makes it give up for good.
     await page.waitForFunction((seen) => seen.at(-1)?.state === 2, events, { timeout: 10_000 })
-    expect(scene.sites.arrivals.filter(({ path }) => path === '/api/events')).toHaveLength(1)
+    expect(arrivals()).toBe(before + 1)
   })
 
   it('another tab is refused at its next call and shows no more', async () => {

@@ -19,6 +19,8 @@ import {
 
 /** What the promise allows for a sign-out to be felt on every replica. */
 const FELT_WITHIN_MS = 1_000
+/** A busy machine may hold up what takes milliseconds; a gateway that does not keep its promise fails each time. */
+const ONCE_IN_TIME = { retry: 2 }
 
 /** As a person signs out at the provider itself, without any application: its page, its button. */
 const signOutAtProvider = async (browser: Browser, { provider }: World): Promise<void> => {
@@ -54,33 +56,40 @@ describe.skipIf(!sharedRedisUrl)('two replicas, and a provider where people sign
   const ports = (): (number | undefined)[] => world.gateways.map(({ port }) => port)
   const statuses = (browser: Browser): Promise<number[]> =>
     Promise.all(ports().map(async (port) => (await browser.fetch(`${world.url}/api/orders`, { port })).status))
+  const received = () =>
+    world.gateways.flatMap((gateway) => auditOf(gateway).filter(({ event }) => event === 'backchannel-logout.received'))
   const endsOf = (reason: string): unknown[] =>
     world.gateways.flatMap((gateway) => auditOf(gateway).filter((line) => line.event === 'session.ended' && line['reason'] === reason))
 
-  it('within a second the session is over on both, copies in memory included; others’ go on; it is audited once', async () => {
-    const [ada, grace] = [new Browser(), new Browser()]
-    await signIn(ada, world.url, 'ada')
-    await signIn(grace, world.url, 'grace')
-    expect([...(await statuses(ada)), ...(await statuses(grace))]).toEqual([200, 200, 200, 200]) // from here on both hold both in memory
-    const before = endsOf('provider').length
-    await signOutAtProvider(ada, world)
-    await until('both replicas have let go', async () => (await statuses(ada)).every((status) => status === 401), FELT_WITHIN_MS)
-    expect(await statuses(grace)).toEqual([200, 200])
-    await until('the end is audited', () => endsOf('provider').length > before)
-    const received = world.gateways.flatMap((gateway) => auditOf(gateway).filter(({ event }) => event === 'backchannel-logout.received'))
-    expect(received).toMatchObject([{ by: 'provider-session', ended: 1, subject: 'ada' }])
-    expect(endsOf('provider')).toHaveLength(before + 1)
-  })
+  it(
+    'within a second the session is over on both, copies in memory included; others’ go on; it is audited once',
+    ONCE_IN_TIME,
+    async () => {
+      const [ada, grace] = [new Browser(), new Browser()]
+      await signIn(ada, world.url, 'ada')
+      await signIn(grace, world.url, 'grace')
+      expect([...(await statuses(ada)), ...(await statuses(grace))]).toEqual([200, 200, 200, 200]) // from here on both hold both in memory
+      const before = endsOf('provider').length
+      const told = received().length
+      await signOutAtProvider(ada, world)
+      await until('both replicas have let go', async () => (await statuses(ada)).every((status) => status === 401), FELT_WITHIN_MS)
+      expect(await statuses(grace)).toEqual([200, 200])
+      await until('the end is audited', () => endsOf('provider').length > before)
+      expect(received().slice(told)).toMatchObject([{ by: 'provider-session', ended: 1, subject: 'ada' }])
+      expect(endsOf('provider')).toHaveLength(before + 1)
+    },
+  )
 
-  it('an open stream of the session is cut on the other replica', async () => {
+  it('an open stream of the session is cut on the other replica', ONCE_IN_TIME, async () => {
     const browser = new Browser()
     await signIn(browser, world.url, 'ada')
+    const seen = upstream.seen.length
     let isCut = false
     const cut = (): void => {
       isCut = true
     }
     browser.fetch(`${world.url}/api/live/events`, { port: ports()[1], headers: { accept: 'text/event-stream' } }).then(cut, cut)
-    await until('the stream is open', () => upstream.seen.some(({ path }) => path.endsWith('/events')))
+    await until('the stream is open', () => upstream.seen.slice(seen).some(({ path }) => path.endsWith('/events')))
     expect(isCut).toBe(false)
     await signOutAtProvider(browser, world)
     await until('the stream is cut', () => isCut, FELT_WITHIN_MS)

@@ -8,9 +8,9 @@ import { createWorld, signIn, type World } from '../harness/world.ts'
 
 const SLOW = 50
 const DELAY_SECONDS = 1
-const GRACE_SECONDS = 8
+const GRACE_SECONDS = 20
 
-describe('SIGTERM', { timeout: 30_000 }, () => {
+describe('SIGTERM', { timeout: 60_000 }, () => {
   let world: World
   let upstream: Upstream
   const begin = async (shutdown: string): Promise<Browser> => {
@@ -71,7 +71,7 @@ describe('SIGTERM', { timeout: 30_000 }, () => {
     expect(await cut).toBe(true)
     expect(await gateway?.exited).toBe(0)
     expect(performance.now() - released, 'the stream holds up nothing').toBeLessThan((GRACE_SECONDS * 1000) / 2)
-    expect(performance.now() - since).toBeLessThan((DELAY_SECONDS + GRACE_SECONDS + 2) * 1000)
+    expect(performance.now() - since).toBeLessThan((DELAY_SECONDS + GRACE_SECONDS) * 1000)
   })
 
   it('does not wait for its grace when nothing is left to wait for', async () => {
@@ -80,7 +80,7 @@ describe('SIGTERM', { timeout: 30_000 }, () => {
     const since = performance.now()
     world.gateways[0]?.signal('SIGTERM')
     expect(await world.gateways[0]?.exited).toBe(0)
-    expect(performance.now() - since).toBeLessThan(6000)
+    expect(performance.now() - since).toBeLessThan(15_000)
   })
 
   it('cuts what is still slow at the end of its grace', async () => {
@@ -94,6 +94,6 @@ describe('SIGTERM', { timeout: 30_000 }, () => {
     world.gateways[0]?.signal('SIGTERM')
     expect(await slow).not.toBe(200)
     expect(await world.gateways[0]?.exited).toBe(0)
-    expect(performance.now() - since).toBeLessThan(3000)
+    expect(performance.now() - since).toBeLessThan(10_000)
   })
 })

@@ -16,7 +16,7 @@ const begin = async (provider: 'with-par' | 'plain' = 'plain'): Promise<void> =>
     places,
     provider: { issuer: hostile.issuer, clientId: hostile.clientId, clientSecret: CLIENT_SECRET },
     // What reaches the token endpoint is counted.
-    providerLines: ['  timeout: 500ms', '  credential_rotation: { probe: none }'],
+    providerLines: ['  timeout: 1500ms', '  credential_rotation: { probe: none }'],
     routes: ['  - path: /open', '    upstream: http://127.0.0.1:9', '    token: { principal: none }'],
   })
 }

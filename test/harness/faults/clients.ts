@@ -7,6 +7,8 @@ import type { Random } from './random.ts'
 const SESSIONS_PER_USER = 4
 /** Tabs of one session that ask at the same time. */
 const TABS = 2
+/** More time for the least that has to be done. */
+const BUSY_MS = 15_000
 /** Old cookies a client goes on trying. */
 const DEAD_MAX = 6
 
@@ -24,8 +26,8 @@ interface Client {
 }
 
 export interface Clients {
-  /** Until so many operations have been done. */
-  run(operations: number, deadline: number): Promise<number>
+  /** Until so many operations have been done, or it is too late; where a machine is busy, not before `atLeast` have been, for as long again and more. */
+  run(operations: number, deadline: number, atLeast?: number): Promise<number>
   /** Each living and each ended session once more at every replica. */
   askAll(): Promise<void>
 }
@@ -170,10 +172,11 @@ export const createClients = (options: ClientsOptions): ((random: Random) => Cli
   }
 
   return (random) => ({
-    run: async (operations, deadline) => {
+    run: async (operations, deadline, atLeast = 0) => {
       const before = done
+      const goesOn = (): boolean => now() < deadline || (done - before < atLeast && now() < deadline + BUSY_MS)
       const work = async (client: Client, own: Random): Promise<void> => {
-        while (done - before < operations && now() < deadline) {
+        while (done - before < operations && goesOn()) {
           await step(client, own)
           if (options.thinkMs) await new Promise((resolve) => setTimeout(resolve, own.int(0, 2 * (options.thinkMs ?? 0))))
         }

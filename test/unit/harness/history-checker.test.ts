@@ -116,6 +116,7 @@ describe('histories that are as they should be', () => {
       [...REFRESHED, fault('redis-failover', 1_050, 2_000), fault('gateway-kill', 1_200, 1_900, 0), sent(2, 6_000, 'r1', 1)],
       { 'sent again after a failover': 1 },
     ],
+    ['a sign-in that took longer than the provider may', [signIn(1_000, { to: 3_100, status: 503 })], {}],
     ['a sign-in refused by a store that was away', [fault('redis-kill', 50, 900), signIn(1_000, { status: 503 })], {}],
     [
       'a made-up token by which each replica tries its credential',
