@@ -98,7 +98,9 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   // 2. Proxy. Asking for every pool now reads the CA files: a missing one is found at the start.
   const pools = agents()
   const open = connections(clock)
-  const rejections = createUpstreamRejections({ broker, log, metrics, audit, clock })
+  const sources = roleSources(settings.providers.default.profile, settings.providers.default.clientId)
+  const decide = (route: Route) => route.allow && compileAllow(route.allow, sources)
+  const rejections = createUpstreamRejections({ broker, store, decide, log, metrics, audit, clock })
   const forwarder = createForwarder({
     agents: pools,
     ...headerDeps(publicUrl, routes),
@@ -120,7 +122,6 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
 
   // 3. The listener.
   const waiting = { count: 0 }
-  const sources = roleSources(settings.providers.default.profile, settings.providers.default.clientId)
   const tls = settings.listen.tls && readTlsPair(settings.listen.tls)
   const app = await createPublicServer({
     context,
@@ -148,7 +149,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
     },
     proxy: {
       table: routeTable(routes, [basePath, '/.well-known/sallyport', ...(takers.length > 0 ? [METADATA_PATH] : [])]),
-      decide: (route: Route) => route.allow && compileAllow(route.allow, sources),
+      decide,
       store,
       broker,
       forwarder,

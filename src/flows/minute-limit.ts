@@ -22,7 +22,10 @@ export const createMinuteLimit = (perMinute: number): MinuteLimit => {
   }
 }
 
-/** Tombstones for names of sessions at the provider that nobody knows; where a name may be of several tenants, each takes one. Ten times the sign-outs of a busy shop; what they leave in the store stays below a megabyte. */
+/**
+ * Tombstones for names of sessions at the provider that nobody knows; where a name may be of several tenants, each takes one. Ten times the sign-outs of a
+ * busy shop; what they leave in the store stays below a megabyte.
+ */
 export const UNKNOWN_PER_MINUTE = 600
 /** Refused notices that the audit stream tells of: enough to see what is wrong, too few to fill a disk or to hide another event. All are counted. */
 export const REJECTIONS_PER_MINUTE = 60

@@ -3,14 +3,19 @@ import type { Broker, TokenHolder } from '../domain/broker.ts'
 import type { BearerCaller } from '../domain/caller.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { Route } from '../domain/route.ts'
+import type { SessionStore } from '../domain/session-store.ts'
 import type { HeldSession } from '../domain/session.ts'
 import type { AccessToken, Ask, GrantName } from '../domain/token.ts'
 import type { Log } from '../kernel/ports.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
 import { between, minutes } from '../kernel/time.ts'
+import type { Asking, Decision } from '../policy/decide.ts'
 
 export interface UpstreamRejectionsDeps {
   readonly broker: Pick<Broker, 'replace'>
+  readonly store: Pick<SessionStore, 'reopen'>
+  /** The compiled `allow` of a route. */
+  readonly decide: (route: Route) => ((asking: Asking) => Decision) | undefined
   readonly log: Log
   readonly metrics: Metrics
   readonly audit: AuditSink
@@ -56,7 +61,8 @@ interface Replacement {
 }
 
 /** What an upstream's no comes to: 401, or 403 with a challenge, to a token of ours. */
-export const createUpstreamRejections = ({ broker, log, metrics, audit, clock }: UpstreamRejectionsDeps): UpstreamRejections => {
+export const createUpstreamRejections = (deps: UpstreamRejectionsDeps): UpstreamRejections => {
+  const { broker, log, metrics, audit, clock } = deps
   const replacements = new Map<string, Replacement>()
   const told = new Map<string, Instant>()
 
@@ -132,6 +138,19 @@ export const createUpstreamRejections = ({ broker, log, metrics, audit, clock }:
     return outcome
   }
 
+  /** A renewed session brings newer claims; what let this request in was decided by the older ones (spec §1). */
+  const decideAgain = async ({ route, requestId, principal, held }: Rejected, outcome: Promise<Replaced>): Promise<Replaced> => {
+    const replaced = await outcome
+    if (typeof replaced !== 'object' || !held || principal !== 'user' || route.allow?.kind === 'signed-in') return replaced
+    try {
+      const looked = await deps.store.reopen(held.session)
+      return looked.kind === 'found' && deps.decide(route)?.(looked.held.session).effect !== 'refuse' ? replaced : undefined
+    } catch (error) {
+      log.error({ requestId, cause: error instanceof Error ? error.name : 'unknown' }, 'a rule could not be asked again')
+      return undefined
+    }
+  }
+
   return {
     note: (rejected, { status, challenge }, mayRepeat) => {
       metrics.count('sallyport_broker_upstream_rejections_total', { route: rejected.route.name, status: String(status) })
@@ -139,7 +158,7 @@ export const createUpstreamRejections = ({ broker, log, metrics, audit, clock }:
       // RFC 6750 §3.1: only this says that another token might do.
       if (status !== 401 || !challenge?.isBearer || challenge.error !== 'invalid_token') return undefined
       const outcome = replacementOf(rejected)
-      return mayRepeat ? outcome : undefined
+      return mayRepeat && outcome ? decideAgain(rejected, outcome) : undefined
     },
   }
 }

@@ -403,6 +403,8 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
   ]
   const open = connections(clock)
   const pools = agents()
+  const sources = options.roleSources ?? roleSources('generic', the.clientId)
+  const decide = (route: Route) => route.allow && compileAllow(route.allow, sources)
   const forwarder = createForwarder({
     agents: pools,
     ...headerDeps(publicUrl, routes),
@@ -413,11 +415,9 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     connections: open,
     isDraining: () => false,
     problem: proxiedProblem(context.problems),
-    onRejected: createUpstreamRejections({ broker, log, metrics, audit, clock }).note,
+    onRejected: createUpstreamRejections({ broker, store, decide, log, metrics, audit, clock }).note,
   })
   endStreamsWithSessions(store, open, clock)
-  const sources = options.roleSources ?? roleSources('generic', the.clientId)
-  const decide = (route: Route) => route.allow && compileAllow(route.allow, sources)
   const app = await createPublicServer({
     context,
     login: {

@@ -3,9 +3,10 @@ import type { AuditEvent } from '../../../src/domain/audit-event.ts'
 import type { TokenHolder } from '../../../src/domain/broker.ts'
 import type { BearerCaller } from '../../../src/domain/caller.ts'
 import type { Route } from '../../../src/domain/route.ts'
-import type { HeldSession } from '../../../src/domain/session.ts'
+import type { HeldSession, Opened } from '../../../src/domain/session.ts'
 import type { AccessToken, TokenOutcome } from '../../../src/domain/token.ts'
 import { createUpstreamRejections, type Replaced, type UpstreamRejections } from '../../../src/flows/upstream-rejections.ts'
+import { compileAllow } from '../../../src/policy/decide.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
 import { after, instant, minutes, seconds } from '../../../src/kernel/time.ts'
 import { manualClock, type ManualClock } from '../../harness/clock.ts'
@@ -29,6 +30,8 @@ let asked: { readonly whose: TokenHolder; readonly rejected: AccessToken }[]
 let answer: (rejected: AccessToken) => Promise<TokenOutcome>
 let rejections: UpstreamRejections
 let held: HeldSession
+/** What the store has after the renewal. */
+let newest: Opened
 
 beforeEach(() => {
   clock = manualClock()
@@ -36,6 +39,7 @@ beforeEach(() => {
   counted = []
   asked = []
   held = a.held()
+  newest = { kind: 'found', held }
   const recording = recordingLog()
   lines = recording.lines
   answer = async () => ({ kind: 'issued', access: a.accessToken() })
@@ -47,6 +51,8 @@ beforeEach(() => {
       },
     },
     log: recording.log,
+    store: { reopen: async () => newest },
+    decide: (route) => route.allow && compileAllow(route.allow, []),
     metrics: { count: (name, labels) => void counted.push([name, labels]), gauge: () => {}, observe: () => {} },
     audit: { record: (event) => void events.push(event) },
     clock,
@@ -184,3 +190,22 @@ it('an API key that an API does not take is explained as what it is: it has no a
   expect(line?.facts).toMatchObject({ grant: 'static', hint: expect.stringContaining('key_file') as string })
   expect(line?.facts).not.toHaveProperty('expiresInSeconds')
 })
+
+// Spec §1: rules read the newest ID token's claims. The renewal that a refused token brings may bring others.
+it.each<[string, () => Opened, 'sent again' | 'not sent again']>([
+  ['still has the role', () => ({ kind: 'found', held: withRoles(['editor']) }), 'sent again'],
+  ['lost the role', () => ({ kind: 'found', held: withRoles([]) }), 'not sent again'],
+  ['is over', () => ({ kind: 'ended', reason: 'user' }), 'not sent again'],
+  ['cannot be looked at', () => ({ kind: 'unavailable' }), 'not sent again'],
+])('a request whose session, renewed because of it, %s is %s', async (_what, looked, wanted) => {
+  const editors: Route = { ...orders, allow: { kind: 'claim', name: 'roles', anyOf: ['editor'] } }
+  held = withRoles(['editor'])
+  newest = looked()
+  const replaced = await note(a.accessToken(), { route: editors })
+  expect(replaced === undefined ? 'not sent again' : 'sent again').toBe(wanted)
+  expect(asked).toHaveLength(1) // whoever comes next finds the new token all the same
+})
+const withRoles = (roles: readonly string[]): HeldSession => {
+  const session = a.session()
+  return a.held({ ...session, grant: { ...session.grant, claims: { ...session.grant.claims, roles } } })
+}
