@@ -23,10 +23,12 @@ export const verdictOf = (exchange: Exchange, profile: ProviderProfile, now: Ins
   if (exchange.status >= 200 && exchange.status < 300) return { kind: 'accepted' }
   const denial = denialOf(exchange, { profile, spent: 'nothing', now })
   const code = denial.kind === 'refused' ? denial.providerCode : denial.cause
-  if (exchange.status !== 400 && exchange.status !== 401) return { kind: 'none', cause: code }
-
   const body = isJsonType(exchange.contentType) ? parseObject(exchange.body) : undefined
   const error = (body && stringOf(body, 'error')) ?? ''
+  // Auth0 says `invalid_grant` with 403. Without such a word it may be whoever stands in front.
+  if (exchange.status === 403 && BEHIND_AUTHENTICATION.has(error)) return { kind: 'accepted' }
+  if (exchange.status !== 400 && exchange.status !== 401) return { kind: 'none', cause: code }
+
   if (body && errorNumbers(body).some((number) => profile.credential.hopeless.includes(number))) return { kind: 'none', cause: code }
   const isRejected = denial.kind === 'refused' && denial.reason === 'credential-rejected'
   if (exchange.status === 401) {

@@ -60,15 +60,17 @@ export const denialOf = (
   if (!body || error === undefined) return unavailable('answered', `http-${exchange.status}`)
 
   const providerCode = providerCodeOf(body, error)
-  const meaning = meaningOf(body, error, context.profile.errors) ?? commonMeaning(error, context.spent)
+  const meaning = meaningOf(body, error, context.profile.errors) ?? commonMeaning(error, exchange.status, context.spent)
   const reason = meaning === 'grant' ? grantRefusal(context.spent) : meaning
   return reason && reason !== 'later' ? { kind: 'refused', reason, providerCode } : unavailable('answered', providerCode)
 }
 
-const commonMeaning = (error: string, spent: Spent): ErrorMeaning | undefined => {
+const commonMeaning = (error: string, status: number, spent: Spent): ErrorMeaning | undefined => {
   if (error === 'invalid_grant') return 'grant'
   // RFC 8693 §2.2.2: the subject token is not taken. Some say the same of an audience that is not granted: the broker tries a fresher token once, and knows.
   if (error === 'invalid_request' && spent === 'subject-token') return 'grant'
+  // RFC 6749 §5.2 has 401 for the client alone: how Auth0 answers a wrong secret. Anywhere else it is about the user or the audience.
+  if (error === 'access_denied' && status === 401) return 'credential-rejected'
   return REFUSALS.get(error)
 }
 

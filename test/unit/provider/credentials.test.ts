@@ -33,7 +33,7 @@ const aadsts = (status: number, error: string, number: number): Exchange =>
   refused(status, error, { error_codes: [number], error_description: `AADSTS${number}: …` })
 
 describe('what an answer says of the credential', () => {
-  it.each<[string, 'generic' | 'keycloak' | 'entra', Exchange, CredentialVerdict['kind']]>([
+  it.each<[string, 'generic' | 'keycloak' | 'entra' | 'auth0', Exchange, CredentialVerdict['kind']]>([
     ['a token', 'generic', answered(200, { access_token: 'x' }), 'accepted'],
     ['a pushed request', 'generic', answered(201, {}), 'accepted'],
     ['400 invalid_grant', 'generic', refused(400, 'invalid_grant'), 'accepted'],
@@ -49,6 +49,15 @@ describe('what an answer says of the credential', () => {
     ['401 without a body', 'generic', answered(401, ''), 'rejected'],
     ['401 in HTML', 'generic', { ...answered(401, '<p>no</p>'), contentType: 'text/html' } as Exchange, 'rejected'],
     ['403', 'generic', refused(403, 'access_denied'), 'none'],
+    ['403 without a body', 'generic', answered(403, ''), 'none'],
+    [
+      '403 invalid_grant: what Auth0 says of a refresh token nobody issued, to a client it knows',
+      'auth0',
+      refused(403, 'invalid_grant', { error_description: 'Unknown or invalid refresh token.' }),
+      'accepted',
+    ],
+    ['a wrong secret at Auth0', 'auth0', refused(401, 'access_denied', { error_description: 'Unauthorized' }), 'rejected'],
+    ['an API that Auth0 does not know', 'auth0', refused(403, 'access_denied', { error_description: 'Service not found: x' }), 'none'],
     ['429', 'generic', refused(429, 'invalid_client'), 'none'],
     ['500', 'generic', refused(500, 'server_error'), 'none'],
     ['nobody', 'generic', { kind: 'failed', sent: 'unknown', cause: 'ECONNRESET' }, 'none'],
