@@ -26,6 +26,9 @@ export interface Options {
   readonly olderThan: string | undefined
   readonly all: boolean
   readonly force: boolean
+  readonly name: string | undefined
+  readonly days: string | undefined
+  readonly key: string | undefined
   readonly limit: number | undefined
   /** What is no option, in order. */
   readonly operands: readonly string[]
@@ -47,15 +50,18 @@ export interface Command {
 
 export const OPTIONS = {
   config: { type: 'string', short: 'c', help: '--config, -c FILE    the configuration file; or SALLYPORT_CONFIG' },
-  dir: { type: 'string', help: '--dir DIR            the folder of session.keys_dir' },
+  dir: { type: 'string', help: '--dir DIR            the folder of session.keys_dir, or of certificate_dir' },
   port: { type: 'string', help: '--port PORT          the wished port; another is taken when it is in use' },
   'token-seconds': { type: 'string', help: '--token-seconds N    how long access tokens hold; 5 to 3600' },
   strict: { type: 'boolean', help: '--strict             warnings count as findings' },
-  subject: { type: 'string', help: '--subject SUB        of this subject: the `sub` of the ID token' },
+  subject: { type: 'string', help: '--subject SUB        of this subject: the `sub` of the ID token; of a certificate: its common name' },
   tenant: { type: 'string', help: '--tenant T           of this tenant' },
   provider: { type: 'string', help: '--provider P         of this provider, by its name in the settings' },
   'older-than': { type: 'string', help: '--older-than LENGTH  signed in before: a length such as 8h, or a time such as 2026-11-20T10:00Z' },
   all: { type: 'boolean', help: '--all                every session' },
+  name: { type: 'string', help: '--name NAME          of the files, without an ending' },
+  days: { type: 'string', help: '--days DAYS          sign it itself, for so long' },
+  key: { type: 'string', help: '--key KIND           rsa (default) or ec' },
   force: { type: 'boolean', help: '--force              also the last usable one' },
   limit: { type: 'string', help: '--limit N            at most so many; 100' },
   output: { type: 'string', short: 'o', help: '--output, -o FORMAT  text (default) or json' },

@@ -4,7 +4,6 @@ import { EXIT, json, UsageError, type Command, type ExitCode, type Options, type
 import { labelled, table } from './text-table.ts'
 
 const WIDTH = 140
-const DAY_MS = 86_400_000
 
 const status = async (options: Options, shell: Shell): Promise<ExitCode> => {
   const client = adminClient(options, shell)
@@ -21,16 +20,11 @@ const status = async (options: Options, shell: Shell): Promise<ExitCode> => {
 const statusText = ({ ready, credentials, faults }: AdminCredentials, width: number): string => {
   const rows = credentials.map((one) => [one.id.slice(0, 12), one.file || one.setting, one.method, one.state, endOf(one), one.message])
   const notes = credentials.flatMap((one): (readonly [string, string])[] => [
-    [
-      one.id.slice(0, 12),
-      one.thumbprint_sha1 === null ? `${one.method}${one.kid === null ? '' : `, kid ${one.kid}`}` : `SHA-1 ${hex(one.thumbprint_sha1)}`,
-    ],
+    [one.id.slice(0, 12), one.thumbprint_sha1 === null ? one.method : `SHA-1 ${hex(one.thumbprint_sha1)}`],
     ...(one.thumbprint_sha256 === null ? [] : [['', `SHA-256 ${hex(one.thumbprint_sha256)}`] as const]),
+    ...(one.kid === null ? [] : [['', `kid ${one.kid}`] as const]),
     ...(one.rejection === null ? [] : [['', `the provider said ${one.rejection} at ${minuteOf(one.rejected_at)}`] as const]),
-    ...(one.lost_by_restart ? [['', 'a restart would lose it: its files are gone'] as const] : []),
-    ...(one.unstaged && !one.lost_by_restart
-      ? [['', 'its source holds one at a time: with a folder (certificate_dir) the next one can be registered first'] as const]
-      : []),
+    ...(one.next_step === null ? [] : [['', `next: ${one.next_step}`] as const]),
   ])
   const wrong = faults.map(({ file, message }): readonly [string, string] => [file, message])
   return [
@@ -44,8 +38,8 @@ const statusText = ({ ready, credentials, faults }: AdminCredentials, width: num
 /** As portals write them. */
 const hex = (thumbprint: string): string => thumbprint.toUpperCase()
 const minuteOf = (iso: string | null): string => (iso === null ? '-' : `${iso.slice(0, 16).replace('T', ' ')}Z`)
-const endOf = ({ not_after: end }: AdminCredentials['credentials'][number]): string =>
-  end === null ? '-' : `${end.slice(0, 10)} (${Math.floor((Date.parse(end) - Date.now()) / DAY_MS)} days)`
+const endOf = ({ not_after: end, days_left: days }: AdminCredentials['credentials'][number]): string =>
+  end === null ? '-' : `${end.slice(0, 10)} (${days} days)`
 
 const named = ({ operands: [name] }: Options): string => {
   if (name === undefined || !/^[\w:-]{8,95}$/.test(name))

@@ -2,7 +2,9 @@ import { parseArgs } from 'node:util'
 import { EXIT, json, OPTIONS, painter, UsageError, type Command, type ExitCode, type Options, type Shell } from './command.ts'
 import { configCommands } from './config-commands.ts'
 import { credentialsCommands } from './credentials-command.ts'
+import { csrCommand } from './csr-command.ts'
 import { demo } from './demo.ts'
+import { doctorCommand } from './doctor-command.ts'
 import { errorCommand } from './error-command.ts'
 import { explain } from './explain.ts'
 import { describeFailure } from './failure.ts'
@@ -20,6 +22,8 @@ export const COMMANDS: readonly Command[] = [
   ...sessionsCommands,
   ...keysCommands,
   ...credentialsCommands,
+  csrCommand,
+  doctorCommand,
 ]
 
 /** @param argv what follows the program's name */
@@ -55,6 +59,9 @@ const dispatch = async (argv: readonly string[], shell: Shell): Promise<ExitCode
     olderThan: values['older-than'],
     all: values.all ?? false,
     force: values.force ?? false,
+    name: values.name,
+    days: values.days,
+    key: values.key,
     limit: values.limit === undefined ? undefined : Number(values.limit),
     tokenSeconds: tokenSeconds(values['token-seconds']),
     port: values.port === undefined ? undefined : Number(values.port),
@@ -81,6 +88,9 @@ interface Values {
   readonly 'older-than'?: string
   readonly all?: boolean
   readonly force?: boolean
+  readonly name?: string
+  readonly days?: string
+  readonly key?: string
   readonly limit?: string
 }
 

@@ -48,4 +48,4 @@ export const nextStepOf = ({ why, id, registeredAt, endsSoon, isUnstaged, keptUn
 
 const NEXT = 'have the next one made (sallyport credentials csr), put it beside this one and register it'
 const STAGED =
-  'with a folder (certificate_dir) the next one can lie beside it: here a restart between the new file and its registration leaves nothing that is taken'
+  'give the next one a place of its own (certificate_dir has room for several; or a second entry of client_auth): where a file is replaced, a restart before its successor is registered leaves nothing that is taken'

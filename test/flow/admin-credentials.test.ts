@@ -1,7 +1,8 @@
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { AdminCredentials } from '../../src/contract/admin.ts'
+import { keyIdOf } from '../../src/kernel/key-id.ts'
 import { instant } from '../../src/kernel/time.ts'
 import { adminHost, type AdminHost } from '../harness/admin-host.ts'
 import { selfSigned, type SelfSigned } from '../harness/self-signed.ts'
@@ -39,9 +40,13 @@ describe('sallyport credentials, over the admin socket', () => {
     expect(out).toContain(Buffer.from(good.thumbprint, 'base64url').toString('hex').toUpperCase())
     expect(out).toMatch(/half\.crt +no PEM private key/)
     expect(out).toContain('client_secret_post')
+    // Keycloak knows it by its public key.
+    expect(out).toContain(`kid ${keyIdOf(good.publicKey)}`)
+    expect(out).toContain('(90 days)')
+    expect((await status()).credentials.find(({ id }) => id === good.thumbprint)?.days_left).toBe(90)
     const written = JSON.stringify([out, await status(), host.credentials.lines])
     for (const secret of [good.key.split('\n')[1] ?? '-', 'x'.repeat(32)]) expect(written).not.toContain(secret)
-    expect(events()).toEqual(['credentials.status ok', 'credentials.status ok'])
+    expect(new Set(events())).toEqual(new Set(['credentials.status ok']))
   })
 
   it('promotes by a part of the id or of a thumbprint, and withdraws', async () => {
@@ -61,6 +66,23 @@ describe('sallyport credentials, over the admin socket', () => {
     expect((await status()).credentials.find(({ id }) => id === next.thumbprint)).toMatchObject({ state: 'withdrawn', why: 'withdrawn' })
     expect(events().filter((line) => !line.includes('status'))).toEqual(['credentials.promote done', 'credentials.withdraw done'])
     expect(host.credentials.events).toContainEqual({ event: 'credential.withdrawn', provider: 'default', credential: next.thumbprint })
+  })
+
+  it('says the next step of each, in the words of the provider’s pages', async () => {
+    const next = pairOf(3)
+    await put('next', next)
+    const nextStep = async ({ thumbprint }: SelfSigned): Promise<string | null | undefined> =>
+      (await status()).credentials.find(({ id }) => id === thumbprint)?.next_step
+    const { set } = host.credentials
+    const [, ...others] = [set.current(), ...set.fallbacks()]
+    for (const one of others) set.report(one, { kind: 'rejected', code: 'invalid_client' })
+    expect(await nextStep(next)).toMatch(/^register it: the keys of this client/)
+    expect((await host.cli('credentials', 'status')).out).toContain('next: register it: the keys of this client')
+    await host.cli('credentials', 'promote', next.thumbprint)
+    const before = (await status()).credentials.find(({ state }) => state === 'retiring')
+    expect(before?.next_step).toBe('leave it registered until 2026-11-03 08:00Z')
+    await host.cli('credentials', 'withdraw', next.thumbprint)
+    expect(await nextStep(next)).toContain('remove it at the provider, and its files everywhere')
   })
 
   it('withdraws the last usable one only by force', async () => {
@@ -93,5 +115,30 @@ describe('sallyport credentials, over the admin socket', () => {
     ['that is a path', '../../sessions', 'give eight characters or more'],
   ])('a name %s is refused', async (_name, name, said) => {
     for (const command of ['verify', 'promote', 'withdraw']) expect((await host.cli('credentials', command, name)).err).toContain(said)
+  })
+})
+
+describe('sallyport doctor', () => {
+  it('says beforehand what a restart would lose: a source with one place, and a credential whose files are gone', async () => {
+    const before = await host.cli('doctor')
+    expect([before.code, before.out]).toEqual([0, expect.stringMatching(/warn +credential [\w-]{12}: .*a place of its own/)])
+    const next = pairOf(3)
+    await put('next', next)
+    await host.cli('credentials', 'promote', next.thumbprint)
+    expect((await host.cli('doctor')).out).toMatch(new RegExp(`ok +credential ${next.thumbprint.slice(0, 12)}`))
+    for (const end of ['crt', 'key']) rmSync(join(host.pairs, `next.${end}`))
+    await host.credentials.set.reload()
+    const after = await host.cli('doctor')
+    expect([after.code, after.out]).toEqual([1, expect.stringContaining('a restart would lose it: it is in use, and its files are gone')])
+    const { ok, findings } = JSON.parse((await host.cli('doctor', '--output=json')).out) as { ok: boolean; findings: { level: string }[] }
+    expect([ok, findings.some(({ level }) => level === 'bad')]).toEqual([false, true])
+  })
+
+  it('says what it can where no gateway runs, and that none does', async () => {
+    rmSync(host.socket)
+    const { code, out } = await host.cli('doctor')
+    expect(code).toBe(3)
+    expect(out).toContain('gateway: no gateway answers on listen.admin')
+    expect(out).toContain('provider.client_auth[0]: holds one credential at a time')
   })
 })
