@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import type { ProfileName } from '../../../src/domain/profile.ts'
 import { clientOf } from '../../contract/emulator-entra-kit.ts'
 import type { Answer, Browser } from '../browser.ts'
@@ -41,7 +42,13 @@ const ofOidc = (oidc: Oidc, bring: Cast['bring'], more: readonly string[] = ['of
 
 const okta: CastOf = async (publicUrl) => {
   const oidc = await startOkta({ publicUrl })
-  return ofOidc(oidc, (user) => oidc.bring(user, APIS.okta.gateway))
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
+  const names = { kid: 'of-the-gateway', alg: 'ES256' }
+  oidc.setClientKeys([{ ...publicKey.export({ format: 'jwk' }), ...names }])
+  return {
+    ...ofOidc(oidc, (user) => oidc.bring(user, APIS.okta.gateway)),
+    clientKey: JSON.stringify({ ...privateKey.export({ format: 'jwk' }), ...names }),
+  }
 }
 const auth0: CastOf = async (publicUrl) => {
   const oidc = await startAuth0({ publicUrl })

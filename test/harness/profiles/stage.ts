@@ -26,6 +26,8 @@ export interface Cast {
   readonly issuer: string
   readonly clientId: string
   readonly clientSecret: string
+  /** A private JWK, instead of the secret. */
+  readonly clientKey?: string
   /** Who answers the pages from now on. */
   sit(user: string): void
   setEnabled(user: string, enabled: boolean): void
@@ -80,6 +82,7 @@ export const openStage = async (profile: ProfileName, castOf: (publicUrl: string
     profile,
     provider: cast,
     routes: allRoutes(profile, place),
+    ...(cast.clientKey !== undefined && { clientAuth: `[{ jwk_file: ${write('client.json', cast.clientKey)} }]` }),
     ...(profile === 'google' && { entry: GOOGLE_CHILD, env: () => ({ GOOGLE_ISSUER: cast.issuer }) }),
     providerLines: [
       '  timeout: 2s',

@@ -169,7 +169,7 @@ const configuration = ({ publicUrl, resources, secret, disabled, signing }: Part
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
-    revocation: { enabled: true },
+    revocation: { enabled: true, allowedPolicy: () => true },
     backchannelLogout: { enabled: true },
     rpInitiatedLogout: {
       enabled: true,

@@ -240,10 +240,10 @@ const revoke = async (vendor: Vendor, state: State, exchange: Exchange): Promise
 const logout = async (vendor: Vendor, state: State, { query, now }: Exchange): Promise<Reply> => {
   const hint = await state.keys.verify(query.get('id_token_hint') ?? '')
   if (vendor.needsHint && !hint) return htmlReply('<h1>400: id_token_hint is required</h1>', 400)
-  const login = state.logins.find(
-    ({ sid, user }) => sid === hint?.claims['sid'] || (!vendor.hasBackchannel && user.subject === hint?.claims.sub),
-  )
-  if (login && !login.ended) {
+  // Without a `sid` nobody knows which sign-in it was: all of the user's.
+  const isMeant = ({ sid, user }: Login): boolean =>
+    vendor.hasBackchannel ? sid === hint?.claims['sid'] : user.subject === hint?.claims.sub
+  for (const login of state.logins.filter((one) => !one.ended && isMeant(one))) {
     login.ended = true
     await tellClient(state, login, now)
   }
