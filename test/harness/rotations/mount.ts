@@ -1,9 +1,9 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 export interface Mount {
   readonly dir: string
-  /** All names at once, as the kubelet does it: a new folder is filled, and one link is turned to it. */
+  /** All names at once, as the kubelet and CSI drivers do it: a new folder is filled, and one link is turned to it. */
   put(files: Readonly<Record<string, string | undefined>>): void
 }
 
@@ -19,13 +19,20 @@ export const createMount = (dir: string): Mount => {
       generation += 1
       const folder = `..${generation}`
       mkdirSync(join(dir, folder))
-      for (const [name, text] of Object.entries(next)) writeFileSync(join(dir, folder, name), text, { mode: 0o600 })
+      for (const [name, text] of Object.entries(next)) {
+        mkdirSync(dirname(join(dir, folder, name)), { recursive: true })
+        writeFileSync(join(dir, folder, name), text, { mode: 0o600 })
+      }
       symlinkSync(folder, join(dir, '..data.new'))
       renameSync(join(dir, '..data.new'), join(dir, '..data'))
-      for (const name of Object.keys(next)) if (!Object.hasOwn(held, name)) symlinkSync(join('..data', name), join(dir, name))
-      for (const name of Object.keys(held)) if (!Object.hasOwn(next, name)) rmSync(join(dir, name))
+      const [before, now] = [topsOf(held), topsOf(next)]
+      for (const name of now) if (!before.has(name)) symlinkSync(join('..data', name), join(dir, name))
+      for (const name of before) if (!now.has(name)) rmSync(join(dir, name))
       if (generation > 1) rmSync(join(dir, `..${generation - 1}`), { recursive: true })
       held = next
     },
   }
 }
+
+const topsOf = (files: Readonly<Record<string, string>>): ReadonlySet<string> =>
+  new Set(Object.keys(files).map((name) => name.split('/')[0] ?? ''))
