@@ -35,7 +35,8 @@ const checkIdentity = ({ user_context, token, allow, headers }: RouteInput, i: n
   if (identity) {
     if (isForNobody) report({ code: 'config.identity-of-nobody', path: at, onKey: true })
     else report({ code: 'config.identity-unsigned', path: at, onKey: true })
-    const seen = new Set<string>()
+    // Two lines of one name, a key and a user's: which of them an API reads could not be told.
+    const seen = new Set<string>(token.header === undefined ? [] : [token.header.toLowerCase()])
     for (const name of Object.keys(identity)) {
       const lower = name.toLowerCase()
       if (!/^[a-z0-9-]{1,64}$/.test(lower) || RESERVED.test(lower) || seen.has(lower))

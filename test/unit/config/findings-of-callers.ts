@@ -40,6 +40,18 @@ export const CALLER_CASES: readonly Case[] = [
   ),
   c('config.identity-header', 'one name twice', withBearer(USER, identity('{ X-User: sub, x-user: name }')), '10:52', 'x-user', 'X-User'),
   c(
+    'config.identity-header',
+    'the header of the route’s own key',
+    withBearer(
+      '{ principal: app, grant: static, key_file: /k, header: X-Api-Key }',
+      '    allow: { roles: [reader] }',
+      identity('{ x-api-key: sub }'),
+    ),
+    '11:39',
+    'x-api-key',
+    'X-User',
+  ),
+  c(
     'config.context-audience-absent',
     'scopes say nothing about whom it is for',
     withBearer('{ principal: user, scopes: [a] }', CONTEXT),
