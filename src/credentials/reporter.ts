@@ -2,6 +2,7 @@ import type { AuditSink } from '../domain/audit-event.ts'
 import type { CredentialId, CredentialVerdict } from '../domain/credential.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { Log } from '../kernel/ports.ts'
+import { between, minutes } from '../kernel/time.ts'
 import type { Instant } from '../kernel/time.ts'
 import { FAULTS } from './faults.ts'
 import type { Faulty, Loaded } from './loaded.ts'
@@ -15,6 +16,8 @@ export interface ReporterDeps {
   readonly audit: AuditSink
 }
 
+/** A provider that takes it and rejects it by turns is one piece of news, not one with every request. */
+const SAY_AGAIN_MS = minutes(1)
 const STATE: Readonly<Record<Phase, number>> = { candidate: 1, probing: 2, active: 3, retiring: 4, retired: 5 }
 
 /** Tells the log, the metrics and the audit trail what changed from one step to the next; each thing once. */
@@ -41,7 +44,8 @@ export const createReporter = ({ provider, log, metrics, audit }: ReporterDeps) 
       log.warn(facts, 'client credential withdrawn')
       audit.record({ event: 'credential.withdrawn', provider, credential: entry.id })
     }
-    if (entry.rejection !== undefined && before?.rejection !== entry.rejection && before?.rejection === undefined) {
+    const isNews = before?.rejectedAt === undefined || between(before.rejectedAt, entry.rejectedAt ?? before.rejectedAt) >= SAY_AGAIN_MS
+    if (entry.rejection !== undefined && before?.rejection === undefined && isNews) {
       const rejected = { ...facts, providerCode: entry.rejection }
       if (entry.phase === 'active') log.error(rejected, 'provider rejects the client credential in use')
       else log.info({ ...rejected, hint: 'normal until it is registered there' }, 'client credential waits for its registration')

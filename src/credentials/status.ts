@@ -86,7 +86,8 @@ export const overviewOf = ({ state, held, looks, sources, settings, registeredAt
         rejectedAt,
         rejection,
         nextProbeAt: entry.phase === 'probing' && settings.probes ? entry.nextProbeAt : undefined,
-        lostByRestart: isActive && !isPresent,
+        // A source that cannot be read keeps what it held; nobody could read it anew.
+        lostByRestart: isActive && (!isPresent || looks[entry.source]?.kind === 'unreadable'),
         isUnstaged,
         nextStep: nextStepOf({
           why,

@@ -6,7 +6,7 @@ import type { ProviderProfile } from '../domain/provider.ts'
 import { millis } from '../kernel/time.ts'
 import type { Clock, Millis } from '../kernel/time.ts'
 import { callProvider } from './call.ts'
-import type { Call } from './call.ts'
+import type { Call, CallDeps } from './call.ts'
 import { clientAuthOf } from './client-auth.ts'
 import { verdictOf } from './credential-verdict.ts'
 import type { Metadata } from './discovery.ts'
@@ -40,7 +40,7 @@ export const attempt = async (
 ): Promise<Call> => {
   const startedAt = performance.now()
   const active = deps.source.current()
-  if (!active) return { exchange: { kind: 'failed', sent: 'not-sent', cause: 'no-credential' }, accepted: false }
+  if (!active) return NOTHING_TO_SEND
   const first = await once(deps, active, metadata, budgetMs, run)
   if (!first.isRejected) return first.call
   const tried = new Set([active])
@@ -73,12 +73,28 @@ const once = async (
   run: (configuration: Configuration) => Promise<unknown>,
 ): Promise<{ readonly call: Call; readonly isRejected: boolean }> => {
   const { clock, clientId, profile } = deps
-  const auth = clientAuthOf(credential, profile.assertion, metadata.assertionEndpoint ?? metadata.tokenEndpoint)
+  const means = meansOf(deps, credential, metadata)
   const endpoints = credential.kind === 'tls' ? aliased(metadata) : metadata
-  const call = await callProvider({ fetch: deps.fetchFor(credential), clock, clientId, clientAuth: auth }, endpoints, budgetMs, run)
+  const call = means ? await callProvider({ ...means, clock, clientId }, endpoints, budgetMs, run) : NOTHING_TO_SEND
   const verdict = verdictOf(call.exchange, profile, clock.now())
   deps.source.report?.(credential, verdict)
   return { call, isRejected: verdict.kind === 'rejected' }
+}
+
+const NOTHING_TO_SEND: Call = { exchange: { kind: 'failed', sent: 'not-sent', cause: 'no-credential' }, accepted: false }
+
+/** undefined: it cannot be presented. A key that is not of its algorithm, or the authorities to connect with cannot be read at this moment. */
+const meansOf = (
+  { profile, fetchFor }: AttemptDeps,
+  credential: Credential,
+  metadata: Metadata,
+): Pick<CallDeps, 'fetch' | 'clientAuth'> | undefined => {
+  try {
+    const clientAuth = clientAuthOf(credential, profile.assertion, metadata.assertionEndpoint ?? metadata.tokenEndpoint)
+    return { clientAuth, fetch: fetchFor(credential) }
+  } catch {
+    return undefined
+  }
 }
 
 /** RFC 8705 §5: where the provider asks for client certificates. Discovery was for the others. */

@@ -86,3 +86,18 @@ it('a rejection of the credential in use is an error today, and its gauge stays 
   r.go(looked({ ...r.state(), entries: [] }, [], NOW, ROTATION))
   expect(r.gauge('only')).toBe(0)
 })
+
+// Under load that was a line of log with every other request.
+it('a provider that takes it and rejects it by turns is said once in a while', () => {
+  const r = reporting()
+  r.go(looked(EMPTY, [file('only', -9, 99)], NOW, ROTATION))
+  for (let n = 0; n < 200; n += 1) {
+    const now = instant(NOW + n * 1000)
+    const verdict = n % 2 === 0 ? ({ kind: 'rejected', code: 'AADSTS700027' } as const) : ({ kind: 'accepted' } as const)
+    r.go(answered(r.state(), { id: id('only'), verdict, random: 0 }, now, ROTATION), now)
+  }
+  expect(r.said().filter((line) => line.startsWith('error')).length).toBe(1)
+  const later = instant(NOW + 400_000)
+  r.go(answered(r.state(), { id: id('only'), verdict: { kind: 'rejected', code: 'AADSTS700027' }, random: 0 }, later, ROTATION), later)
+  expect(r.said().filter((line) => line.startsWith('error')).length).toBe(2)
+})

@@ -102,7 +102,7 @@ describe('a folder of certificates', () => {
     const test = await open()
     await damage()
     await test.set.reload()
-    expect(tried(test)).toEqual([pair.thumbprint])
+    expect([tried(test), test.set.overview().credentials[0]?.lostByRestart]).toEqual([[pair.thumbprint], true])
     await rm(`${dir}-gone`, { recursive: true, force: true })
   })
   it('follows the symlink swap of a Kubernetes mount, one pair at a time', async () => {
@@ -189,6 +189,7 @@ describe('single files', () => {
     await writeFile(file, '')
     await test.set.reload()
     expect([faults(test), tried(test).length]).toEqual([['file-unreadable'], 2])
+    expect(test.set.overview().credentials[0]).toMatchObject({ state: 'active', lostByRestart: true })
     expect(JSON.stringify([test.lines, test.set.overview(), [...test.gauges]])).not.toContain('hunter')
   })
 })

@@ -119,6 +119,25 @@ describe('a request whose credential is rejected', () => {
     await room.provider.close()
     await hostile.close()
   })
+  // It was thrown past everything, and the request ended in an error of ours.
+  it('that cannot even be presented goes out with the next one', async () => {
+    const hostile = await startHostileProvider()
+    const { privateKey } = selfSigned()
+    const mixedUp: Credential = { kind: 'jwk', privateKey, algorithm: 'ES256', kid: 'mixed-up', file: 'x' }
+    const good = secret(CLIENT_SECRET)
+    const seen: string[] = []
+    const source = {
+      current: () => mixedUp,
+      fallbacks: () => [good],
+      report: ({ kind }: Credential, verdict: CredentialVerdict) =>
+        void seen.push(`${kind} ${verdict.kind === 'rejected' ? verdict.code : verdict.kind}`),
+    }
+    const room = providerRoom(hostile.issuer, { clientAuth: source })
+    expect((await room.provider.application(ASK)).kind).toBe('issued')
+    expect(seen).toEqual(['jwk no-credential', 'secret accepted'])
+    await room.provider.close()
+    await hostile.close()
+  })
   it('and no other is there to help tells what was said of the one in use, after four at most', async () => {
     const hostile = await startHostileProvider()
     const all = Array.from({ length: 9 }, (_one, i) => secret(`wrong-${i}`))
