@@ -27,12 +27,21 @@ export const checkAccessToken = (
   return ask.audience === undefined || isFor(payload, ask.audience, want.profile) ? undefined : 'access-token-audience'
 }
 
-/** It is for an API of `others` as well, by the very name: whoever gets it as one of them could call the other with it. */
-export const opensOthers = (token: Secret<'access-token'>, ask: Ask, others: readonly Ask[]): boolean => {
-  const payload = decodeJwt(token.reveal())?.payload
-  if (!payload || ask.audience === undefined) return false
-  const audiences = [payload['aud']].flat()
-  return others.some(({ audience }) => audience !== undefined && audience !== ask.audience && audiences.includes(audience))
+/**
+ * It is for an API of `others` as well, by the very name, or by its scopes where the ask names nothing else: whoever gets it as one of them could call the
+ * other with it. An ask that names nothing at all is for what others are made from, and goes nowhere.
+ */
+export const opensOthers = (
+  { token, scopes: told }: { readonly token: Secret<'access-token'>; readonly scopes: readonly string[] | undefined },
+  ask: Ask,
+  others: readonly Ask[],
+): boolean => {
+  if (ask.audience === undefined && ask.scopes.length === 0) return false
+  const audiences = [decodeJwt(token.reveal())?.payload['aud']].flat()
+  return others.some(({ audience, scopes }) => {
+    if (audience !== undefined && audience !== ask.audience && audiences.includes(audience)) return true
+    return ask.audience === undefined && scopes.some((scope) => told?.includes(scope) === true && !ask.scopes.includes(scope))
+  })
 }
 
 /** For the broker to hold against the route; undefined: it does not say, or not to us. */

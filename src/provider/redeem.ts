@@ -148,8 +148,7 @@ const judge = async (
   if (!refreshToken) room.log.info({ provider: room.name }, 'login yielded no refresh token: offline_access may need consent')
   const isWhole = ask !== undefined && !unusable && withheld(tokens.scopes, ask, room.client.profile).length === 0
   // Not every provider lets a code ask for one audience: at Keycloak what comes is for all APIs that were signed in for. A refresh asks for less.
-  const isTooBroad =
-    isWhole && refreshToken !== undefined && canNarrow(ask, room) && opensOthers(tokens.token, ask, room.client.scopes.userAsks)
+  const isTooBroad = isWhole && refreshToken !== undefined && canNarrow(ask, room) && opensOthers(tokens, ask, room.client.scopes.userAsks)
   const scopes = grantedScopes(tokens.scopes, [...room.client.scopes.loginScopes, ...(ask?.scopes ?? [])], room.client.scopes.loginScopes)
   return signedIn(room, {
     claims: room.groups ? await room.groups.resolve(metadata, claims, refreshToken, true) : claims,

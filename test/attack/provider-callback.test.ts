@@ -315,6 +315,28 @@ describe('tokens that must not be used', () => {
     const answer = await room.provider.redeem(callback(), room.checks, ask)
     expect(answer.kind === 'signed-in' && answer.access !== undefined).toBe(used)
   })
+  it.each`
+    what                                                      | scope                                  | aud          | asked              | used
+    ${'by the scopes of another route is not handed to one'}  | ${'openid orders.read customers.read'} | ${undefined} | ${['orders.read']} | ${false}
+    ${'by the audience of another route is not handed to it'} | ${'openid orders.read'}                | ${['stock']} | ${['orders.read']} | ${false}
+    ${'by scopes that no route asks for is all there is'}     | ${'openid orders.read email'}          | ${undefined} | ${['orders.read']} | ${true}
+    ${'that is turned in for others is for all of them'}      | ${'openid orders.read customers.read'} | ${['stock']} | ${[]}              | ${true}
+  `('where routes name scopes alone, a token $what', async ({ scope, aud, asked, used }) => {
+    const ask = askFor(undefined, asked as string[])
+    await room.provider.close()
+    const userAsks = [ask, askFor(undefined, ['customers.read']), askFor('stock', ['stock.read'])]
+    room = providerRoom(hostile.issuer, { profile: profileOf('keycloak'), userAsks })
+    hostile.script.token = async () => ({
+      body: await hostile.tokens({
+        access_token: aud ? await hostile.idToken({ aud }) : 'canary-opaque',
+        id_token: await hostile.idToken({ nonce: NONCE }),
+        refresh_token: 'canary-refresh',
+        scope,
+      }),
+    })
+    const answer = await room.provider.redeem(callback(), room.checks, ask)
+    expect(answer.kind === 'signed-in' && answer.access !== undefined).toBe(used)
+  })
   it('prototype keys among the claims are dropped', async () => {
     withToken(() => hostile.idToken({ nonce: NONCE, ['__proto__x']: 1, constructor: { x: 1 }, nested: { prototype: 1, ok: 1 } }))
     const answer = await redeem(callback())
