@@ -49,4 +49,5 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if and (kindIs "string" $store) (gt (int .Values.replicaCount) 1) }}{{ fail "config.session.store is memory: sessions of one replica are unknown to the others. Configure redis, or set replicaCount: 1." }}{{ end }}
 {{- if and (not (kindIs "string" $store)) (not .Values.sessionKeys.existingSecret) }}{{ fail "sessionKeys.existingSecret is empty: every replica needs the same sealing keys." }}{{ end }}
 {{- range $i, $entry := (dig "provider" "client_auth" list .Values.config) }}{{ if and $entry.client_secret (not (hasPrefix "${" $entry.client_secret)) }}{{ fail (printf "config.provider.client_auth[%d].client_secret would stand in a ConfigMap: use client_secret_file and credential.existingSecret." $i) }}{{ end }}{{ end }}
+{{- if and .Values.credential.existingSecret .Values.credential.pairs }}{{ fail "credential.existingSecret and credential.pairs want the same place: keep one." }}{{ end }}
 {{- end }}
