@@ -8,7 +8,18 @@ import { createKeycloakWorld, type KeycloakWorld, signInAtKeycloak } from './wor
 describe.skipIf(!keycloak)('the gateway and Keycloak', { timeout: 60_000 }, () => {
   let world: KeycloakWorld
   beforeAll(async () => {
-    world = await createKeycloakWorld()
+    world = await createKeycloakWorld({
+      providerLines: ['  logout: { frontchannel: true }'],
+      routes: ({ orders }) => [
+        '  - path: /api/denied',
+        `    upstream: ${orders.url}`,
+        '    token: { principal: user, grant: exchange, audience: customers, scopes: [orders.read] }',
+        '  - path: /api/ruled',
+        `    upstream: ${orders.url}`,
+        '    token: { principal: user, grant: exchange, audience: orders, scopes: [orders.read] }',
+        '    allow: { roles: [nobody] }',
+      ],
+    })
   })
   afterAll(() => world?.stop())
 
@@ -56,6 +67,44 @@ describe.skipIf(!keycloak)('the gateway and Keycloak', { timeout: 60_000 }, () =
     expect(await get(browser, '/api/exchanged/orders')).toMatchObject({ status: 200, body: { sub: ada, aud: 'orders', azp: 'sallyport' } })
     expect(await get(browser, '/api/exchanged/customers')).toMatchObject({ status: 200, body: { sub: ada, aud: 'customers' } })
     expect((await get(browser, '/api/orders')).status).toBe(200)
+  })
+
+  it('tokens that end are followed by others, by refresh and by exchange', async () => {
+    const lifespan = (seconds: number): Promise<unknown> => world.realm.admin('PUT', '', { accessTokenLifespan: seconds })
+    const browser = new Browser()
+    const paths = ['/api/customers', '/api/exchanged/customers']
+    const tokens = async (): Promise<readonly unknown[]> => {
+      const answers = await Promise.all(paths.map((path) => get(browser, path)))
+      expect(answers.map(({ status }) => status)).toEqual([200, 200])
+      return answers.map(({ body }) => body['jti'])
+    }
+    await lifespan(2)
+    let first: readonly unknown[]
+    try {
+      await signInAtKeycloak(browser, world, 'ada')
+      first = await tokens()
+    } finally {
+      await lifespan(300)
+    }
+    await until('both are over', async () => (await tokens()).every((token, at) => token !== undefined && token !== first[at]))
+  })
+
+  it('an audience that Keycloak does not grant is denied, the rule of a route denies without asking, and the session goes on', async () => {
+    const browser = new Browser()
+    await signInAtKeycloak(browser, world, 'ada')
+    expect(await get(browser, '/api/denied')).toMatchObject({ status: 403, body: { code: 'token.audience-denied' } })
+    expect(await get(browser, '/api/ruled')).toMatchObject({ status: 403, body: { code: 'policy.denied' } })
+    expect((await get(browser, '/api/exchanged/orders')).status).toBe(200)
+  })
+
+  it('a front-channel notice in Keycloak’s form, with `iss` and the `sid` of its tokens, ends the session', async () => {
+    const browser = new Browser()
+    await signInAtKeycloak(browser, world, 'ada')
+    expect((await get(browser, '/api/orders')).status).toBe(200)
+    const query = new URLSearchParams({ iss: world.realm.issuer, sid: String(world.orders.callers.at(-1)?.['sid']) })
+    // Framed by another site: no cookie comes along.
+    expect((await fetch(`${world.url}/bff/logout/frontchannel?${query.toString()}`)).status).toBe(200)
+    expect((await get(browser, '/api/orders')).status).toBe(401)
   })
 
   it('the application calls as itself', async () => {
