@@ -46,7 +46,7 @@ export const tokenSettings = z.strictObject({
   }),
   subject_claim: setting(plainText('the name of a claim', 128).optional(), {
     since: '0.2',
-    doc: 'With `service_account`: the claim of the session’s ID token that names the user to act as; `email` unless set, and then only a verified one.',
+    doc: 'With `service_account`: the claim of the session’s ID token that names the user to act as; `email` unless set, and then only a verified one. Any other is believed as it stands: take none that people can change, such as a user name.',
   }),
   header: setting(headerName().optional(), {
     since: '0.2',
