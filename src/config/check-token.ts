@@ -87,6 +87,8 @@ const checkGrant = (route: RouteInput, i: number, profile: ProviderProfile, repo
       reason: 'a service account is given scopes; tokens for an audience alone (Cloud Run, IAP) are not made',
       fix: 'Add `scopes`.',
     })
+  if (grants.user === 'service_account' && CHOSEN_BY_PEOPLE.has(token.subject_claim ?? ''))
+    report({ code: 'config.subject-claim-chosen', path: [...at, 'subject_claim'] })
   if (grants.app === 'static') checkHeader(token, at, report)
   // 3. What it has no use for.
   for (const [name, owners] of Object.entries(OWNED))
@@ -98,6 +100,9 @@ const checkGrant = (route: RouteInput, i: number, profile: ProviderProfile, repo
         reason: `\`${name}\` goes with ${owners.map((owner) => `\`grant: ${owner}\``).join(' or ')} only`,
       })
 }
+
+/** OpenID Connect Core 1.0 §5.7: none of these identifies anybody. */
+const CHOSEN_BY_PEOPLE = new Set(['preferred_username', 'username', 'nickname', 'name', 'given_name'])
 
 /** Keys and callers' tokens need no provider; a service account has its own. */
 const isKnown = (grant: GrantName, { derivations, grants }: ProviderProfile): boolean => {

@@ -215,6 +215,10 @@ export const CONFIG_CODES = {
     'The scope stands for far more than one route needs: whoever steals such a token has all of it.',
     'Name the single rights that the upstream checks.',
   ),
+  'config.subject-claim-chosen': warned(
+    'At some providers people choose this claim themselves, and the service account would act as whoever they write there.',
+    'Use `email`, of which only a verified one counts, or a claim that administrators alone can set.',
+  ),
   'config.token-for-two-audiences': warned(
     'One token would be for two APIs: each can call the other with it, as the user.',
     'Write one route per API, each with its own audience and scopes.',

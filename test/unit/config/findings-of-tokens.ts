@@ -200,6 +200,14 @@ export const TOKEN_CASES: readonly Case[] = [
     'one route per API',
     BOTH,
   ),
+  token(
+    'config.subject-claim-chosen',
+    'a name that its owner may change',
+    'principal: user, scopes: [calendar], grant: service_account, key_file: /k, subject_claim: «preferred_username',
+    'preferred_username',
+    'only a verified one',
+    '    allow: { groups: [g] }',
+  ),
   // Keycloak's token without scopes is for all APIs of the user: each upstream got what opens the others.
   c(
     'config.token-for-two-audiences',
