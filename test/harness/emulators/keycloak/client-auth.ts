@@ -18,11 +18,20 @@ export interface ClientAuthenticator {
   keyRequests(clientId: string): number
 }
 
+const ask = async (url: string, held: Cached, now: number): Promise<void> => {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(5000) }).catch(() => undefined)
+  const body = (await answer?.json().catch(() => undefined)) as { readonly keys?: readonly JWK[] } | undefined
+  if (!answer?.ok || !body?.keys) return
+  held.keys = body.keys
+  held.fetchedAt = now
+}
+
 interface Cached {
   keys: readonly JWK[]
   fetchedAt: number
   askedAt: number
   requests: number
+  asking?: Promise<void>
 }
 
 export const clientAuthenticator = (realm: Realm): ClientAuthenticator => {
@@ -103,15 +112,13 @@ export const clientAuthenticator = (realm: Realm): ClientAuthenticator => {
     const held = cache.get(client.clientId) ?? { keys: [], fetchedAt: -Infinity, askedAt: -Infinity, requests: 0 }
     cache.set(client.clientId, held)
     const found = now < held.fetchedAt + KEYS_FOR ? find(held.keys) : undefined
-    if (found || now <= held.askedAt + KEYS_COOLDOWN) return found
+    // Whoever comes while somebody asks waits for that answer.
+    if (!found) await held.asking
+    if (found || now <= held.askedAt + KEYS_COOLDOWN) return found ?? find(held.keys)
     held.askedAt = now
     held.requests += 1
-    const answer = await fetch(client.jwksUrl, { signal: AbortSignal.timeout(5000) }).catch(() => undefined)
-    const body = (await answer?.json().catch(() => undefined)) as { readonly keys?: readonly JWK[] } | undefined
-    if (answer?.ok && body?.keys) {
-      held.keys = body.keys
-      held.fetchedAt = now
-    }
+    held.asking = ask(client.jwksUrl, held, now)
+    await held.asking
     return find(held.keys)
   }
 
