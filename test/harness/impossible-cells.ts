@@ -49,7 +49,7 @@ const ALL_REFUSALS = ['step-up', 'consent', 'audience denied', 'throttled'] as c
 export const FLOW_FACTS: readonly FlowFact[] = [
   {
     ways: ['application static', 'bearer pass_through'],
-    flows: [...ALL_REFUSALS, 'expiry', 'wrong principal'],
+    flows: [...ALL_REFUSALS, 'expiry', 'wrong principal', 'wrong audience'],
     fact: 'spec §1: a key from a file, or the token that was brought, is sent as it is: no provider is asked, so none refuses, renews or errs',
   },
   {
@@ -69,14 +69,26 @@ export const FLOW_FACTS: readonly FlowFact[] = [
   },
   {
     ways: ['session service_account'],
-    flows: ['wrong principal'],
-    fact: 'providers.md §3 (Google): access tokens are opaque, and say to nobody whose they are',
+    flows: ['wrong principal', 'wrong audience'],
+    fact: 'providers.md §3 (Google): access tokens are opaque, and say to nobody whose they are or what for',
   },
   {
     profiles: ['google'],
     ways: ['session refresh'],
-    flows: ['wrong principal'],
-    fact: 'providers.md §3 (Google): access tokens are opaque, and say to nobody whose they are',
+    flows: ['wrong principal', 'wrong audience'],
+    fact: 'providers.md §3 (Google): access tokens are opaque, and say to nobody whose they are or what for',
+  },
+  {
+    profiles: ['entra'],
+    ways: ['session refresh', 'session on_behalf_of', 'bearer on_behalf_of', 'application client_credentials'],
+    flows: ['wrong audience'],
+    fact: 'providers.md §1.10: `aud` is the GUID of an API that was asked for by its URI, so that another GUID cannot be told from it',
+  },
+  {
+    profiles: ['okta'],
+    ways: ['session refresh', 'application client_credentials'],
+    flows: ['wrong audience'],
+    fact: 'providers.md §3 (Okta, table): all tokens of an authorization server are for its one audience; there is no other to err in',
   },
   {
     profiles: ['auth0', 'generic'],

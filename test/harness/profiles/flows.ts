@@ -206,6 +206,16 @@ export const WAY_RUNS: Readonly<Record<WayFlow, WayRun>> = {
       })
     },
   },
+  // Auth0 answers so where a policy does not cover the audience, and says nothing.
+  'wrong audience': {
+    run: async (stage, actors, way) => {
+      const other = await stage.cast.bring(callerOf(way) === 'application' ? undefined : 'ada')
+      strike(stage, way, fault.member('access_token', other), fault.noIdToken())
+      const { status, code } = await call(stage, actors, way, 'wrong audience')
+      expect([status, code]).toEqual([502, 'token.invalid'])
+      expect(requestsAt(stage, way, 'wrong audience')).toEqual([])
+    },
+  },
   'step-up': refused('step-up', [401, 'session.step-up-required'], [401, 'caller.step-up-required']),
   // A caller without a browser has no page to consent on.
   consent: refused('consent', [401, 'token.consent-required'], [403, 'token.audience-denied']),

@@ -24,6 +24,7 @@ export const WAY_FLOWS = [
   'expiry',
   'refused by the rule',
   'wrong principal',
+  'wrong audience',
   'step-up',
   'consent',
   'audience denied',
