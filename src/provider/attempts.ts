@@ -25,12 +25,15 @@ export interface AttemptDeps {
 
 /** Less than this is no time to ask again in. */
 const TRY_AGAIN_MS = 200
-/** How many credentials one request may present. */
+/** How often one request may present a credential. */
 const TRIES_MAX = 4
+/** What was accepted so lately is known to this provider, if not to the server that was asked just now. */
+const LATELY_MS = 60_000
 
 /**
  * One request, and where the provider does not take the credential, the same one again with the next: client authentication comes before anything is
- * spent (RFC 6749 §3.2.1), and in its answer alone is that certain. Each one has its own assertion. Whatever else comes back is the answer.
+ * spent (RFC 6749 §3.2.1), and in its answer alone is that certain. Each one has its own assertion. Whatever else comes back is the answer. Where there are several
+ * and none was taken, those that were accepted a moment ago are tried once more: during a rotation one server may know neither the old nor the new one.
  */
 export const attempt = async (
   deps: AttemptDeps,
@@ -43,18 +46,29 @@ export const attempt = async (
   if (!active) return NOTHING_TO_SEND
   const first = await once(deps, active, metadata, budgetMs, run)
   if (!first.isRejected) return first.call
-  const tried = new Set([active])
-  while (tried.size < TRIES_MAX) {
-    // Asked anew each time: the one that is needed may have been loaded while the one before travelled.
-    const next = deps.source.fallbacks && [deps.source.current(), ...deps.source.fallbacks()].find((one) => one && !tried.has(one))
+  const tried = [active]
+  while (tried.length < TRIES_MAX) {
+    const next = nextOf(deps.source, tried)
     const leftMs = millis(budgetMs - (performance.now() - startedAt))
     if (!next || leftMs < TRY_AGAIN_MS) break
-    tried.add(next)
+    tried.push(next)
     deps.onFallback()
     const again = await once(deps, next, metadata, leftMs, run)
     if (!again.isRejected) return again.call
   }
   return first.call
+}
+
+/** When each was last accepted, by a clock that only goes forward. */
+const acceptedAt = new WeakMap<Credential, number>()
+
+/** Asked anew each time: the one that is needed may have been loaded, or withdrawn, while the one before travelled. */
+const nextOf = (source: CredentialSource, tried: readonly Credential[]): Credential | undefined => {
+  if (!source.fallbacks) return undefined
+  const all = [source.current(), ...source.fallbacks()].filter((one) => one !== undefined)
+  if (all.length < 2) return all.find((one) => !tried.includes(one))
+  const isKnown = (one: Credential): boolean => performance.now() - (acceptedAt.get(one) ?? -LATELY_MS) < LATELY_MS
+  return all.find((one) => !tried.includes(one)) ?? all.find((one) => isKnown(one) && tried.filter((other) => other === one).length === 1)
 }
 
 /** A grant that carries all its proof in itself and may go to somebody else's endpoint: none of our credentials is sent, and the answer says nothing of them. */
@@ -77,6 +91,7 @@ const once = async (
   const endpoints = credential.kind === 'tls' ? aliased(metadata) : metadata
   const call = means ? await callProvider({ ...means, clock, clientId }, endpoints, budgetMs, run) : NOTHING_TO_SEND
   const verdict = verdictOf(call.exchange, profile, clock.now())
+  if (verdict.kind === 'accepted') acceptedAt.set(credential, performance.now())
   deps.source.report?.(credential, verdict)
   return { call, isRejected: verdict.kind === 'rejected' }
 }

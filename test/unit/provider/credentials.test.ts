@@ -119,6 +119,28 @@ describe('a request whose credential is rejected', () => {
     await room.provider.close()
     await hostile.close()
   })
+  // While a key is being registered and the other removed, one of the provider's servers may know neither: the next one asked does.
+  it('by a server that knows neither goes out once more with those that were accepted a moment ago, four times at most', async () => {
+    const hostile = await startHostileProvider()
+    const [one, other] = [secret(CLIENT_SECRET), secret('unknown')]
+    const room = providerRoom(hostile.issuer, { clientAuth: { current: () => one, fallbacks: () => [other] } })
+    let left = 2
+    hostile.script.token = () =>
+      left-- > 0
+        ? { status: 401, body: { error: 'invalid_client' } }
+        : { status: 200, body: { access_token: 'opaque', token_type: 'Bearer', expires_in: 60 } }
+    expect((await room.provider.application(ASK)).kind).toBe('refused') // nothing was accepted so far: nobody knows that it ever is
+    expect(hostile.hits('token')).toBe(2)
+    expect((await room.provider.application(ASK)).kind).toBe('issued')
+    left = 2
+    expect((await room.provider.application(ASK)).kind).toBe('issued')
+    expect(hostile.hits('token')).toBe(2 + 1 + 3)
+    left = 99
+    expect((await room.provider.application(ASK)).kind).toBe('refused')
+    expect(hostile.hits('token')).toBe(2 + 1 + 3 + 3)
+    await room.provider.close()
+    await hostile.close()
+  })
   // It was thrown past everything, and the request ended in an error of ours.
   it('that cannot even be presented goes out with the next one', async () => {
     const hostile = await startHostileProvider()
