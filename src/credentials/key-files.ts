@@ -1,10 +1,10 @@
 import { createPrivateKey, hash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import type { KeyFiles, ServiceAccountKey } from '../domain/key-file.ts'
 import type { Log } from '../kernel/ports.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { Clock, Millis } from '../kernel/time.ts'
 import { seconds } from '../kernel/time.ts'
+import { readText } from './read-file.ts'
 
 export interface KeyFilesDeps {
   /** `token.key_file` of routes with `grant: static`. */
@@ -33,7 +33,7 @@ export const openKeyFiles = async ({ apiKeys, serviceAccounts, clock, log, every
   }
 
   const readKey = async (file: string): Promise<void> => {
-    const text = (await readText(file)).trim()
+    const text = ((await readText(file)) ?? '').trim()
     if (!API_KEY.test(text)) return fail(file, keys.has(file))
     failing.delete(file)
     const secret = Secret.of('access-token', text)
@@ -45,7 +45,7 @@ export const openKeyFiles = async ({ apiKeys, serviceAccounts, clock, log, every
   }
 
   const readAccount = async (file: string): Promise<void> => {
-    const text = await readText(file)
+    const text = (await readText(file)) ?? ''
     const held = accounts.get(file)
     const digest = hash('sha256', text, 'base64url')
     const isSame = held?.digest === digest
@@ -79,14 +79,8 @@ export const openKeyFiles = async ({ apiKeys, serviceAccounts, clock, log, every
   return files
 }
 
-const BYTES_MAX = 64 * 1024
 /** What can stand in a header line (RFC 9110 §5.5), blanks inside included. */
 const API_KEY = /^[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?$/
-
-const readText = async (file: string): Promise<string> => {
-  const text = await readFile(file, 'utf8').catch(() => '')
-  return text.length > BYTES_MAX ? '' : text
-}
 
 /** RFC 7518 §3.3. */
 const RSA_BITS_MIN = 2048

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -96,6 +97,17 @@ it('a service account’s key is read from the file that was issued, and a half-
   expect(keys.serviceAccount(file)?.keyId).toBe('key-2')
   keys.stop()
   expect(lines.join('\n')).not.toContain('PRIVATE KEY')
+})
+
+// The start waits for the first reading: on a pipe that nobody writes to it waited for ever.
+it('a pipe in the place of a key holds nothing up', async () => {
+  const file = join(folder, 'pipe')
+  spawnSync('mkfifo', [file])
+  const { log, lines } = recording()
+  const keys = await openKeyFiles({ apiKeys: [file], serviceAccounts: [file], clock: manualClock(), log })
+  keys.stop()
+  expect([keys.apiKey(file), keys.serviceAccount(file)]).toEqual([undefined, undefined])
+  expect(lines).toHaveLength(1)
 })
 
 it('a key file that was mended and breaks again is told of again', async () => {
