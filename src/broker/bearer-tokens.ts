@@ -1,6 +1,6 @@
 import type { Broker } from '../domain/broker.ts'
 import type { BearerCaller } from '../domain/caller.ts'
-import type { AccessToken, Ask, Refusal, TokenOutcome } from '../domain/token.ts'
+import type { AccessToken, Ask, Refusal, TokenKey, TokenOutcome } from '../domain/token.ts'
 import type { Instant } from '../kernel/time.ts'
 import type { Tools } from './deps.ts'
 import { isUnexpired } from './freshness.ts'
@@ -43,11 +43,16 @@ export const createBearerTokens = (
     return strategy.prepare(tools, ask, { subject: caller.token, actor: outcome?.access.token, session: undefined })
   }
 
-  /** The very token names what is made from it (its digest, 128 bits): two users', or an old and a new one of the same user, never meet. */
+  /** A caller is one object for as long as it is known: its token, which may be long, is not digested for every request. */
+  const known = new WeakMap<BearerCaller, Map<TokenKey, MemoryToken>>()
+
   const wanted = (caller: BearerCaller, ask: Ask): MemoryToken | undefined => {
+    const found = known.get(caller)?.get(ask.key)
+    if (found) return found
     const strategy = byGrant.get(ask.grant)
     if (!strategy) return undefined
-    return {
+    const made: MemoryToken = {
+      // The very token names what is made from it (its digest, 128 bits): two users', or an old and a new one of the same user, never meet.
       key: `bearer ${caller.token.fingerprint()} ${ask.key}`,
       ask,
       principal: 'user',
@@ -56,6 +61,10 @@ export const createBearerTokens = (
       until: caller.expiresAt,
       prepare: () => prepare(strategy, caller, ask),
     }
+    const others = known.get(caller)
+    if (others) others.set(ask.key, made)
+    else known.set(caller, new Map([[ask.key, made]]))
+    return made
   }
 
   return {

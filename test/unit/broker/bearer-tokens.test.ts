@@ -52,6 +52,22 @@ describe('a token made from a caller’s', () => {
     expect(fleet.provider.readAccessToken(broker.peekBearer(bob, orders, now))?.subject).toBe('bob')
     expect(broker.peekBearer(callerOf('carol', now), orders, now)).toBeUndefined()
   })
+  it('a token in memory is found without going through the caller’s own again, request after request', async () => {
+    const fleet = createFleet()
+    const { broker } = fleet.replica()
+    const now = fleet.clock.now()
+    const caller = callerOf('alice', now)
+    let digests = 0
+    const digest = caller.token.fingerprint.bind(caller.token)
+    caller.token.fingerprint = () => {
+      digests += 1
+      return digest()
+    }
+    await broker.bearer(caller, orders)
+    await broker.bearer(caller, invoices)
+    for (let i = 0; i < 100; i += 1) for (const ask of [orders, invoices]) expect(broker.peekBearer(caller, ask, now)).toBeDefined()
+    expect(digests).toBe(2)
+  })
   it('a new token of the same user starts anew', async () => {
     const fleet = createFleet()
     const { broker } = fleet.replica()
