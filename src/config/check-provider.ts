@@ -117,21 +117,33 @@ const checkAudiences = (parsed: Parsed, profile: ProviderProfile, report: Report
   const { routes } = parsed
   if (profile.audiences === 'many') return checkToldApart(parsed, profile, report)
   let first: string | undefined
-  for (const [i, route] of routes.entries()) {
-    const { token } = route
-    const { user, app } = grantsOf(route, profile)
-    if (token.audience === undefined || (user !== 'refresh' && app !== 'client_credentials')) continue
-    first ??= token.audience
-    if (profile.audiences === 'none' || token.audience !== first)
-      report({
-        code: 'config.audience-unavailable',
-        path: ['routes', i, 'token', 'audience'],
-        fix:
-          profile.audiences === 'none'
-            ? 'Remove `audience`, and name the scopes.'
-            : 'Use the audience of the authorization server on every route, or `grant: exchange` for the others.',
-      })
-  }
+  for (const [i, route] of routes.entries())
+    for (const [audience, ...at] of audiencesAsked(route, profile)) {
+      first ??= audience
+      if (profile.audiences === 'none' || audience !== first)
+        report({
+          code: 'config.audience-unavailable',
+          path: ['routes', i, 'token', ...at],
+          fix:
+            profile.audiences === 'none'
+              ? 'Remove `audience`, and name the scopes.'
+              : 'Use the audience of the authorization server on every route, or `grant: exchange` for the others.',
+        })
+    }
+}
+
+/** Each audience that a refresh or client credentials are to yield, and where it is written: also what an exchange turns in, and who acts in it. */
+const audiencesAsked = (route: Parsed['routes'][number], profile: ProviderProfile): readonly (readonly [string, ...string[]])[] => {
+  const { token } = route
+  const { user, bearer, app } = grantsOf(route, profile)
+  const isAsked = user === 'refresh' || app === 'client_credentials'
+  const subject = user === 'exchange' ? token.subject?.audience : undefined
+  const actor = user === 'exchange' || bearer === 'exchange' ? token.actor?.audience : undefined
+  return [
+    ...(isAsked && token.audience !== undefined ? [[token.audience, 'audience'] as const] : []),
+    ...(subject === undefined ? [] : [[subject, 'subject', 'audience'] as const]),
+    ...(actor === undefined ? [] : [[actor, 'actor', 'audience'] as const]),
+  ]
 }
 
 /** Where scopes alone say what a token is for, one without them is for every API of the user: each upstream could call the others with it. */

@@ -78,7 +78,7 @@ describe.skipIf(!keycloak)('the gateway and Keycloak', { timeout: 60_000 }, () =
       expect(answers.map(({ status }) => status)).toEqual([200, 200])
       return answers.map(({ body }) => body['jti'])
     }
-    await lifespan(2)
+    await lifespan(3)
     let first: readonly unknown[]
     try {
       await signInAtKeycloak(browser, world, 'ada')

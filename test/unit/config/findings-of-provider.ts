@@ -170,6 +170,19 @@ export const PROVIDER_CASES: readonly Case[] = [
     'authorization server',
   ),
   c(
+    'config.audience-unavailable',
+    'a second audience at Okta, of what an exchange turns in',
+    good({ issuer: '  profile: okta\n  issuer: https://id.example.com' }, [
+      ...ROUTE,
+      '  - path: /other',
+      '    upstream: http://other:1',
+      '    token: { principal: user, grant: exchange, audience: other, subject: { audience: mine } }',
+    ]),
+    '13:86',
+    'mine',
+    'authorization server',
+  ),
+  c(
     'config.groups-unresolvable',
     'a directory that Keycloak is not',
     good({ issuer: '  profile: keycloak\n  issuer: https://id.example.com\n  groups: { resolve: true }' }),
