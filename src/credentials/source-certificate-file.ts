@@ -1,9 +1,10 @@
 import { readdir } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+import { dirname, extname, join } from 'node:path'
 import type { CredentialId, TlsCredential } from '../domain/credential.ts'
 import { readPair } from './certificate.ts'
 import { faulty, onChange, seen, unreadable } from './loaded.ts'
 import type { Faulty, Loaded, Look, Source } from './loaded.ts'
+import { ofOneVersion } from './mount.ts'
 import { readText } from './read-file.ts'
 
 /** How a certificate is presented: in a signed assertion, or in the handshake. */
@@ -28,32 +29,33 @@ export const certificateDirSource = ({ dir, ...shared }: Shared & { readonly dir
     judges.set(name, judge)
     return judge
   }
+  const lookOnce = async (): Promise<Look> => {
+    // `..data` and its kin are how Kubernetes swaps; the names beside them lead there.
+    const names = await readdir(dir).then(
+      (all) => all.filter((name) => !name.startsWith('.')),
+      () => undefined,
+    )
+    if (!names) return unreadable(dir, 'dir-unreadable')
+    for (const name of judges.keys()) if (!names.includes(name)) judges.delete(name)
+    const passphrase = await passphraseOf(shared)
+    const candidates = names.filter((name) => isCandidate(name, names)).toSorted()
+    const looks = await Promise.all(
+      candidates.slice(0, PAIRS_MAX).map(async (name) => {
+        const key = await readText(join(dir, `${name.slice(0, -extname(name).length)}.key`))
+        return judgeOf(name)((await readText(join(dir, name))) ?? '', key ?? '', passphrase)
+      }),
+    )
+    if (looks.length === 0) return faulty(dir, 'dir-without-pair')
+    return seen(distinct(looks.flatMap(({ loaded }) => loaded)), [
+      ...looks.flatMap(({ faults }) => faults),
+      ...(candidates.length > PAIRS_MAX ? [{ file: dir, fault: 'pairs-too-many' } as const] : []),
+    ])
+  }
   return {
     setting: 'certificate_dir',
     place: dir,
     isStaged: true,
-    look: async () => {
-      // `..data` and its kin are how Kubernetes swaps; the names beside them lead there.
-      const names = await readdir(dir).then(
-        (all) => all.filter((name) => !name.startsWith('.')),
-        () => undefined,
-      )
-      if (!names) return unreadable(dir, 'dir-unreadable')
-      for (const name of judges.keys()) if (!names.includes(name)) judges.delete(name)
-      const passphrase = await passphraseOf(shared)
-      const candidates = names.filter((name) => isCandidate(name, names)).toSorted()
-      const looks = await Promise.all(
-        candidates.slice(0, PAIRS_MAX).map(async (name) => {
-          const key = await readText(join(dir, `${name.slice(0, -extname(name).length)}.key`))
-          return judgeOf(name)((await readText(join(dir, name))) ?? '', key ?? '', passphrase)
-        }),
-      )
-      if (looks.length === 0) return faulty(dir, 'dir-without-pair')
-      return seen(distinct(looks.flatMap(({ loaded }) => loaded)), [
-        ...looks.flatMap(({ faults }) => faults),
-        ...(candidates.length > PAIRS_MAX ? [{ file: dir, fault: 'pairs-too-many' } as const] : []),
-      ])
-    },
+    look: async () => (await ofOneVersion(dir, lookOnce)) ?? unreadable(dir, 'dir-unreadable'),
   }
 }
 
@@ -68,15 +70,16 @@ export const certificateFileSource = ({
   ...shared
 }: Shared & { readonly certificateFile: string; readonly privateKeyFile: string }): Source => {
   const judge = onChange((certificate = '', key = '', passphrase = '') => lookAt(certificateFile, shared, certificate, key, passphrase))
+  const lookOnce = async (): Promise<Look> => {
+    const certificate = await readText(certificateFile)
+    if (certificate === undefined) return unreadable(certificateFile)
+    return judge(certificate, (await readText(privateKeyFile)) ?? '', await passphraseOf(shared))
+  }
   return {
     setting: 'certificate_file',
     place: certificateFile,
     isStaged: false,
-    look: async () => {
-      const certificate = await readText(certificateFile)
-      if (certificate === undefined) return unreadable(certificateFile)
-      return judge(certificate, (await readText(privateKeyFile)) ?? '', await passphraseOf(shared))
-    },
+    look: async () => (await ofOneVersion(dirname(certificateFile), lookOnce)) ?? unreadable(certificateFile),
   }
 }
 

@@ -3,6 +3,7 @@ import { createPrivateKey } from 'node:crypto'
 import { mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { judgePair } from '../../../src/credentials/certificate.ts'
 import { assertionFileSource } from '../../../src/credentials/source-assertion-file.ts'
@@ -123,6 +124,36 @@ describe('a folder of certificates', () => {
     await test.set.reload()
     expect(tried(test)).toEqual([old.thumbprint, next.thumbprint])
     expect(test.set.overview().credentials.map(({ lostByRestart }) => lostByRestart)).toEqual([true, false])
+  })
+  // The key of one version and the certificate of the next: a fault was told that there never was, and a candidate began anew.
+  it('never mixes two versions of a mount that is swapped while it is read', async () => {
+    for (const [name, pair] of [
+      ['v1', older()],
+      ['v2', newer()],
+    ] as const) {
+      await mkdir(join(dir, `..${name}`))
+      await writeFile(join(dir, `..${name}`, 'tls.crt'), pair.certificate)
+      await writeFile(join(dir, `..${name}`, 'tls.key'), pair.key)
+    }
+    await symlink('..v1', join(dir, '..data'))
+    for (const file of ['tls.crt', 'tls.key']) await symlink(join('..data', file), join(dir, file))
+    const sources = [
+      certificateDirSource({ dir, method: 'private_key_jwt' }),
+      certificateFileSource({ certificateFile: join(dir, 'tls.crt'), privateKeyFile: join(dir, 'tls.key'), method: 'private_key_jwt' }),
+    ]
+    let isOver = false
+    const swapping = (async () => {
+      for (let n = 0; !isOver; n += 1) {
+        await symlink(n % 2 === 0 ? '..v2' : '..v1', join(dir, '..data_tmp'))
+        await rename(join(dir, '..data_tmp'), join(dir, '..data'))
+        await setTimeout(1)
+      }
+    })()
+    const told = new Set<string>()
+    for (let n = 0; n < 300; n += 1) for (const source of sources) for (const { fault } of (await source.look()).faults) told.add(fault)
+    isOver = true
+    await swapping
+    expect(told).not.toContain('key-mismatch')
   })
   it('says of each file what is wrong with it and what to do, once, and quotes none', async () => {
     await writeFile(join(dir, 'a.crt'), 'canary')
