@@ -26,7 +26,7 @@ const start = async (): Promise<void> => {
   gateway = await startGateways({
     places,
     provider: { issuer: hostile.issuer, clientId: hostile.clientId, clientSecret: CLIENT_SECRET },
-    providerLines: ['  timeout: 1s'],
+    providerLines: ['  timeout: 2s'],
     lines: ['telemetry: { log: { level: debug } }'],
     routes: [...route('orders'), ...route('invoices')],
   })

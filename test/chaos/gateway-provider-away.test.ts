@@ -4,13 +4,13 @@ import { Browser, type Answer } from '../harness/browser.ts'
 import { auditOf, until } from '../harness/processes.ts'
 import { createWorld, sessionCookie, signIn, type World } from '../harness/world.ts'
 
-const LIFE_SECONDS = 2
+const LIFE_SECONDS = 4
 const codeOf = ({ body }: Answer): unknown => (JSON.parse(body) as { code?: unknown }).code
 
-describe('the provider away', { timeout: 30_000 }, () => {
+describe('the provider away', { timeout: 60_000 }, () => {
   let world: World
   beforeAll(async () => {
-    world = await createWorld({ accessTokenSeconds: LIFE_SECONDS, providerLines: ['  timeout: 1s'] })
+    world = await createWorld({ accessTokenSeconds: LIFE_SECONDS, providerLines: ['  timeout: 2s'] })
   })
   afterAll(() => world.stop())
 

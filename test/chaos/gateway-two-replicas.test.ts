@@ -9,7 +9,8 @@ import { sharedRedisUrl } from '../harness/redis.ts'
 import { startUpstream, type Upstream } from '../harness/upstream.ts'
 import { createWorld, sessionCookie, signIn, type World } from '../harness/world.ts'
 
-const LIFE_SECONDS = 3
+/** Longer than 200 requests take on a busy machine: the burst must be over before its own token is. */
+const LIFE_SECONDS = 5
 /** A busy machine may hold up what takes milliseconds; a gateway that does not keep its promise fails each time. */
 const ONCE_IN_TIME = { retry: 2 }
 const REQUESTS = 200
@@ -78,7 +79,7 @@ describe.skipIf(!sharedRedisUrl)(
 
     it('200 parallel requests at token expiry cost one refresh, no 401 and no logout, expiry after expiry', async () => {
       const cookie = sessionCookie(browser)
-      for (let round = 0; round < 3; round += 1) {
+      for (let round = 0; round < 2; round += 1) {
         await expiry()
         expect(await burst(world, browser)).toEqual(GOOD)
       }

@@ -8,7 +8,7 @@ import { chooseUser, sessionCookie, signIn, startSignIn } from '../harness/world
 
 let world: EntraWorld
 beforeAll(async () => {
-  world = await createEntraWorld({ providerLines: ['  timeout: 1s'] })
+  world = await createEntraWorld({ providerLines: ['  timeout: 2s'] })
 })
 afterAll(() => world.stop())
 afterEach(() => {
@@ -40,7 +40,7 @@ const LIVES = { held: 200, other: 200, user: 200 }
 describe('a refresh at Entra meets', () => {
   it.each(
     named([
-      fault.latency(1500),
+      fault.latency(2500),
       fault.hang(true),
       fault.resetBeforeBody(),
       fault.resetAfterBody(),

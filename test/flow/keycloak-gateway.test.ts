@@ -9,7 +9,7 @@ import { sessionCookie, startSignIn } from '../harness/world.ts'
 const ALGORITHMS = ['PS256', 'ES256', 'EdDSA'] as const
 let world: KeycloakWorld
 beforeAll(async () => {
-  world = await createKeycloakWorld({ realm: { ssoSessionIdle: 900 }, providerLines: ['  timeout: 1s'] })
+  world = await createKeycloakWorld({ realm: { ssoSessionIdle: 900 }, providerLines: ['  timeout: 2s'] })
   // Keycloak makes the key of an algorithm with its first use; the gateway looks for unknown keys once in ten seconds, and one test below needs that look.
   for (const algorithm of ALGORITHMS) await world.kc.realm.keys.signAs(algorithm, {})
 })
