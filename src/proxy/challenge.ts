@@ -15,7 +15,7 @@ const CODE = /^[A-Za-z0-9_.-]{1,64}$/
 export const challengeOf = (header: string | readonly string[] | undefined): Challenge | undefined => {
   if (header === undefined) return undefined
   const text = (typeof header === 'string' ? header : header.join(', ')).slice(0, CHARS_MAX)
-  const bare = text.replace(/([\w-]+)(\s*=\s*)"(?:[^"\\]|\\.)*(?:"|$)/g, (whole: string, name: string, equals: string) =>
+  const bare = text.replace(/(?<![\w-])([\w-]+)(\s*=\s*)"(?:[^"\\]|\\.)*(?:"|$)/g, (whole: string, name: string, equals: string) =>
     name.toLowerCase() === 'error' ? whole : `${name}${equals}""`,
   )
   const found = ERROR.exec(bare)
