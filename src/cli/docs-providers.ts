@@ -54,7 +54,7 @@ const SETUP: Readonly<Record<ProfileName, string>> = {
     'One realm is one issuer. Audiences come from mappers: give each API a client scope of its own with an *Audience* mapper, and name that scope on the route. *Revoke Refresh Token* may be on. For roles see [policy.md](policy.md).',
   entra:
     'Redirect URI of type **Web**. Each API is named by its App ID URI or client id as `audience`. `tenant` is one tenant’s id or domain; `organizations` or `common` open the door to all, and then `tenants` says who comes in, and `home_tenant` where the client is registered. National clouds by `cloud`. Add the optional claims `sid` and `login_hint` to the ID token: the first finds sessions at a front-channel sign-out, the second spares people the choice of an account. More than 200 groups do not fit: use app roles, or `groups.resolve`.',
-  okta: 'An authorization server is one issuer and one audience: routes of users share it. For another server use `grant: exchange`. With a certificate, register its public key as a JWK under the `kid` that assertions name it by.',
+  okta: 'An authorization server is one issuer and one audience: all routes share it, those of the application as well. For another server use `grant: exchange`. With a certificate, register its public key as a JWK under the `kid` that assertions name it by.',
   auth0:
     'The issuer ends with a slash. For several APIs enable multi-resource refresh tokens for each: an audience that is not covered is passed over in silence, which the gateway notices and answers with `token.invalid`. Where rotation has an overlap, say so: `rotation: grace` and `rotation_grace`. RP-initiated logout must be on.',
   google:
