@@ -59,7 +59,7 @@ const fromPackages = (): Program => {
 
 const runs = (program: Program): Program => {
   const env = { ...process.env, ...program.env }
-  execFileSync(program.bin, ['--version', '--no-sandbox'], { env, timeout: 20_000, stdio: ['ignore', 'pipe', 'pipe'] })
+  execFileSync(program.bin, ['--version', '--no-sandbox'], { env, timeout: 60_000, stdio: ['ignore', 'pipe', 'pipe'] })
   return program
 }
 

@@ -32,6 +32,6 @@ export const launchBrowser = async (args: readonly string[] = [], without: reado
     ignoreDefaultArgs: [...without],
     env,
     headless: true,
-    timeout: 30_000,
+    timeout: 60_000,
   })
 }

@@ -76,7 +76,7 @@ export const unpackDebs = ({ name, packages, finish, timeoutMs = 300_000, backpo
       'Debug::NoLocking': '1',
       'APT::Sandbox::User': '',
     }
-    const network = { 'Acquire::Retries': '1', 'Acquire::http::Timeout': '30', 'Acquire::https::Timeout': '30' }
+    const network = { 'Acquire::Retries': '3', 'Acquire::http::Timeout': '30', 'Acquire::https::Timeout': '30' }
     const apt = Object.entries({ ...settings, ...network }).flatMap(([key, value]) => ['-o', `${key}=${value}`])
     if (backports) {
       const file = join(work, 'sources.list')

@@ -5,7 +5,7 @@ import { libraryDirs, onPath, type Program, unpackDebs } from './debs.ts'
 const fromPackages = (): Program => {
   const root = unpackDebs({ name: 'redis-1', packages: ['redis-server', 'redis-tools'] })
   const program = { bin: `${root}/usr/bin/redis-server`, env: { LD_LIBRARY_PATH: libraryDirs(root).join(':') }, how: 'Debian packages' }
-  execFileSync(program.bin, ['--version'], { env: { ...process.env, ...program.env }, stdio: 'ignore', timeout: 10_000 })
+  execFileSync(program.bin, ['--version'], { env: { ...process.env, ...program.env }, stdio: 'ignore', timeout: 30_000 })
   return program
 }
 
@@ -15,7 +15,7 @@ export const findValkey = (): Program => {
   if (installed) return installed
   const root = unpackDebs({ name: 'valkey-1', packages: ['valkey-server', 'valkey-tools'], backports: true })
   const program = { bin: `${root}/usr/bin/valkey-server`, env: { LD_LIBRARY_PATH: libraryDirs(root).join(':') }, how: 'Debian packages' }
-  execFileSync(program.bin, ['--version'], { env: { ...process.env, ...program.env }, stdio: 'ignore', timeout: 10_000 })
+  execFileSync(program.bin, ['--version'], { env: { ...process.env, ...program.env }, stdio: 'ignore', timeout: 30_000 })
   return program
 }
 
