@@ -76,6 +76,7 @@ export interface Place {
 /** What the application has for itself outlives a session: each flow asks for another scope, and meets nothing that an earlier one left. */
 export const appScope = (flow: string): string => `app.${flow.replaceAll(' ', '-')}`
 
+/** At Entra no address counts as verified, so that another claim names the user at Google. */
 const tokenText = (profile: ProfileName, way: Way, which: Which, { keys, account }: RouteFiles, more: readonly string[]): string => {
   const grant = grantOf(way)
   const { audience, scopes } = apiOf(profile, way, which)

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { compileRoutes, userAsks } from '../../../src/assembly/compile-routes.ts'
 import { createBroker, type RunningBroker } from '../../../src/broker/broker.ts'
 import { BROKER_DEFAULTS } from '../../../src/broker/deps.ts'
-import type { BearerCaller, CallerKind } from '../../../src/domain/caller.ts'
+import type { BearerCaller } from '../../../src/domain/caller.ts'
 import type { ProfileName } from '../../../src/domain/profile.ts'
 import { PROFILE_NAMES } from '../../../src/domain/profiles/profiles.ts'
 import type { Route } from '../../../src/domain/route.ts'
@@ -14,19 +14,13 @@ import { profileOf } from '../../../src/provider/profiles.ts'
 import { createSharedStore } from '../../harness/fake-session-store.ts'
 import { type HostileProvider, startHostileProvider } from '../../harness/hostile-provider.ts'
 import { type Cell, IMPOSSIBLE } from '../../harness/impossible-cells.ts'
+import { type Caller, GRANTS_OF } from '../../harness/profiles/table.ts'
 import { providerRoom, type ProviderRoom } from '../../harness/provider-room.ts'
 import { a } from '../../harness/the.ts'
 import { findingsOf, load } from '../config/a-config.ts'
 
-const CALLERS = {
-  session: ['refresh', 'exchange', 'on_behalf_of', 'service_account'],
-  bearer: ['exchange', 'on_behalf_of', 'pass_through'],
-  application: ['client_credentials', 'static'],
-} as const satisfies Record<CallerKind | 'application', readonly GrantName[]>
-type Caller = keyof typeof CALLERS
-
 const CELLS = PROFILE_NAMES.flatMap((profile) =>
-  (Object.keys(CALLERS) as Caller[]).flatMap((caller) => CALLERS[caller].map((grant) => [profile, caller, grant] as const)),
+  (Object.keys(GRANTS_OF) as Caller[]).flatMap((caller) => GRANTS_OF[caller].map((grant) => [profile, caller, grant] as const)),
 )
 const AUDIENCE = 'https://orders.example'
 const cellOf = (profile: ProfileName, caller: Caller, grant: GrantName): Cell => `${profile} ${caller} ${grant}`
