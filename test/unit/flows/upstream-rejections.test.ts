@@ -181,7 +181,7 @@ it('of what an API says in its challenge the log has codes that are known, and n
 it('an API key that an API does not take is explained as what it is: it has no audience, and no end', () => {
   const token = { principal: 'app', ask: { ...the.reports, audience: undefined, grant: 'static' } } as const
   const far = instant(8_640_000_000_000_000)
-  note(
+  void note(
     a.accessToken({ expiresAt: far }),
     { route: { ...reports, token }, principal: 'app', held: undefined },
     { status: 401, challenge: undefined },
