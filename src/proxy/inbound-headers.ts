@@ -137,12 +137,15 @@ const ALREADY_PRIVATE = /^(?:private|no-store)(?:\s*,\s*(?:private|no-cache|no-s
 /** RFC 9111 §5.2.2: a cookie does not stop a shared cache, only `private` and `no-store` do; `private="field"` hides that field alone. */
 const privately = (given: string | undefined, hasExpires: boolean): string => {
   if (given === undefined || given.trim() === '') return hasExpires ? 'private' : 'no-store'
+  if (given.length > CACHE_CONTROL_CHARS_MAX) return 'no-store'
   if (ALREADY_PRIVATE.test(given)) return given
   const kept = (given.match(DIRECTIVE) ?? [])
     .map((directive) => directive.trim())
     .filter((directive) => directive !== '' && !SHARED.test(directive))
   return ['private', ...kept].join(', ')
 }
-/** Between commas, quoted strings kept whole. */
-const DIRECTIVE = /(?:"(?:[^"\\]|\\.)*"|[^,"])+/g
+/** Whoever writes more wants to see how long it takes to read. */
+const CACHE_CONTROL_CHARS_MAX = 2048
+/** Between commas, quoted strings kept whole; one that does not end is the rest. */
+const DIRECTIVE = /(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|[^,"])+/g
 const SHARED = /^(?:public|private|s-maxage|proxy-revalidate)\s*(?:=|$)/i
