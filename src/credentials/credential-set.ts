@@ -54,6 +54,7 @@ export interface CredentialSet extends Required<CredentialSource>, CredentialAdm
   start(probe: Probe | undefined, mayProbe?: () => boolean): void
   /** Looks at the files now. */
   reload(): Promise<void>
+  /** Something usable is there, and what was withdrawn elsewhere is known. */
   isReady(): boolean
   /** For `client-jwks.json`: current and next keys, also those that only other replicas have. In one order everywhere. */
   publicKeys(): readonly PublicJwk[]
@@ -74,6 +75,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
   let state: Rotation = EMPTY
   let probe: Probe | undefined
   let mayProbe = (): boolean => true
+  let hasHeard = true
 
   // 1. Every step of the machine goes through here; none awaits, so that two never overlap.
   const step = (next: Rotation): void => {
@@ -131,6 +133,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     for (const word of [...unsaid.values()]) await say(word)
     const heard = await words.heard()
     if (heard === 'unavailable') return
+    hasHeard = true
     publisher.heard(heard)
     step(told(state, heard, clock.now(), settings))
     for (const word of lostOrders(state, heard)) unsaid.set(`${word.kind} ${word.id}`, word)
@@ -194,13 +197,15 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
       if (id !== undefined) step(answered(state, { id, verdict, random: random() }, clock.now(), settings))
     },
     start: (ask, may = mayProbe) => {
+      // What was withdrawn is not known before the others were listened to once.
+      hasHeard = false
       probe = ask
       mayProbe = may
       // The only way out of the loop is the abort of its sleep.
       watch().catch(() => undefined)
     },
     reload,
-    isReady: () => tries(state, clock.now()).length > 0,
+    isReady: () => hasHeard && tries(state, clock.now()).length > 0,
     overview: () => overviewOf({ state, held, looks, sources, settings, registeredAt: deps.registeredAt, now: clock.now() }),
     verify: async (id) => {
       const one = held.get(id)

@@ -78,6 +78,24 @@ describe('an order of an operator, in the whole fleet', () => {
     await wait(10_000)
     expect([a.uses(), b.uses()]).toEqual([['old'], ['old']])
   })
+  it('to withdraw one holds for a replica that starts before it can be ready: nobody is sent there until it has listened', async () => {
+    const { replica, wait } = fleet()
+    const a = await replica(OLD, NEW)
+    await a.set.withdraw(OLD.id, false)
+    const { read } = board
+    let isAway = true
+    board = { ...board, read: async () => (isAway ? 'unavailable' : read()) }
+    const late = await replica(OLD, NEW)
+    await wait(5000)
+    expect(late.set.isReady()).toBe(false)
+    isAway = false
+    await wait(5000)
+    expect([late.set.isReady(), late.uses()]).toEqual([true, ['new']])
+    // From then on what is known here is enough.
+    isAway = true
+    await wait(60_000)
+    expect(late.set.isReady()).toBe(true)
+  })
   it.each(['withdraw', 'promote'] as const)(
     'to %s one is not undone by an earlier one that was said before the clock was set back',
     async (what) => {
