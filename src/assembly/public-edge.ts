@@ -42,6 +42,7 @@ import { pagesOf } from './pages.ts'
 import { APP, type Rooms } from './rooms.ts'
 import type { Telemetry } from './telemetry.ts'
 import { readTlsPair, watchTlsPair } from './tls-listener.ts'
+import { watchUpstreamPairs } from './upstream-pairs.ts'
 
 export type PublicEdge = Awaited<ReturnType<typeof wirePublicEdge>>
 
@@ -116,6 +117,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   const frontend = await frontendOf(settings)
   const takers = routes.filter(({ callers }) => callers?.includes('bearer'))
   const { bearer } = settings.providers.default
+  const shown = watchUpstreamPairs(routes, pools, log)
   for (const route of [...routes, ...(frontend.kind === 'upstream' ? [frontend.route] : [])]) pools.poolFor(route)
   // What follows an end, whoever brings it about.
   const following = [endStreamsWithSessions(store, open, clock), revokeWithSessions(store, revocations)]
@@ -190,6 +192,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
       clock: systemClock,
       log,
     })
+  const certificates = [...(certificate ? [certificate] : []), ...shown]
   return {
     app,
     open,
@@ -198,10 +201,12 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
     pools,
     background,
     revocations,
-    reload: async (): Promise<void> => certificate?.reload(),
+    reload: async (): Promise<void> => {
+      for (const watched of certificates) await watched.reload()
+    },
     unsubscribe: () => {
       following.forEach((stop) => stop())
-      certificate?.stop()
+      for (const watched of certificates) watched.stop()
     },
   }
 }

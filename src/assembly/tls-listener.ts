@@ -8,6 +8,7 @@ import { StartError } from '../kernel/start-error.ts'
 import { seconds } from '../kernel/time.ts'
 import type { Clock, Millis } from '../kernel/time.ts'
 
+/** `listen.tls`; and what `routes[].tls` proves itself with. */
 type TlsFiles = NonNullable<Settings['listen']['tls']>
 
 export interface TlsPair {
@@ -16,11 +17,11 @@ export interface TlsPair {
 }
 
 /** @throws StartError when the two files are no pair */
-export const readTlsPair = ({ certificateFile, privateKeyFile }: TlsFiles): TlsPair => {
+export const readTlsPair = ({ certificateFile, privateKeyFile }: TlsFiles, setting = 'listen.tls'): TlsPair => {
   const pair = { cert: readFileSync(certificateFile), key: readFileSync(privateKeyFile) }
   if (isPair(pair)) return pair
   // What OpenSSL says names neither file.
-  throw new StartError('listen.tls-unusable', `listen.tls: ${certificateFile} and ${privateKeyFile} are no pair of PEM certificate and key`)
+  throw new StartError('listen.tls-unusable', `${setting}: ${certificateFile} and ${privateKeyFile} are no pair of PEM certificate and key`)
 }
 
 const isPair = (pair: TlsPair): boolean => {
@@ -41,13 +42,15 @@ export interface TlsWatchDeps {
   readonly clock: Clock
   readonly log: Log
   readonly everyMs?: Millis
+  /** For log lines; the listener unless told. */
+  readonly setting?: string
 }
 
 /**
  * The listener's certificate without a restart. Files are swapped one after the other, and mounts in one step: what is no pair, not valid yet or no longer
  * valid is said once and not used.
  */
-export const watchTlsPair = ({ files, first, use, clock, log, everyMs = seconds(10) }: TlsWatchDeps) => {
+export const watchTlsPair = ({ files, first, use, clock, log, everyMs = seconds(10), setting = 'listen.tls' }: TlsWatchDeps) => {
   const stopped = new AbortController()
   const file = files.certificateFile
   let current = first
@@ -55,7 +58,7 @@ export const watchTlsPair = ({ files, first, use, clock, log, everyMs = seconds(
   const tell = (code: string): void => {
     if (told === code) return
     told = code
-    log.warn({ file, code, hint: 'the certificate in use stays' }, 'listener certificate not usable')
+    log.warn({ mode: setting, file, code, hint: 'the certificate in use stays' }, 'certificate of a TLS connection not usable')
   }
 
   const reload = async (): Promise<void> => {
@@ -73,7 +76,7 @@ export const watchTlsPair = ({ files, first, use, clock, log, everyMs = seconds(
     current = { cert, key }
     told = ''
     use(current)
-    log.info({ file }, 'listener certificate replaced')
+    log.info({ mode: setting, file }, 'certificate of a TLS connection replaced')
   }
   const watch = async (): Promise<void> => {
     while (!stopped.signal.aborted) {

@@ -45,6 +45,13 @@ export const buildRoute = (route: RouteInput, profile: ProviderProfile['name'], 
     tls: {
       caFile: route.tls.ca_file === undefined ? undefined : resolvePath(dir, route.tls.ca_file),
       serverName: route.tls.server_name,
+      client:
+        route.tls.certificate_file === undefined || route.tls.private_key_file === undefined
+          ? undefined
+          : {
+              certificateFile: resolvePath(dir, route.tls.certificate_file),
+              privateKeyFile: resolvePath(dir, route.tls.private_key_file),
+            },
     },
   }
 }

@@ -39,7 +39,9 @@ export const checkRoutes = (parsed: Parsed, report: Report): void => {
         also: ['routes', namesake, routes[namesake]?.name === undefined ? 'path' : 'name'],
       })
     checkToken(route, i, PROFILES[parsed.provider.profile], report)
-    for (const name of ['ca_file', 'server_name'] as const)
+    if ((route.tls.certificate_file === undefined) !== (route.tls.private_key_file === undefined))
+      report({ code: 'config.upstream-certificate-half', path: ['routes', i, 'tls'], onKey: true })
+    for (const name of ['ca_file', 'server_name', 'certificate_file', 'private_key_file'] as const)
       if (route.upstream.protocol === 'http:' && route.tls[name] !== undefined)
         report({ code: 'config.tls-unused', path: ['routes', i, 'tls', name] })
     if (route.allow !== undefined) checkAllow(route.allow, ['routes', i, 'allow'], report)

@@ -132,6 +132,10 @@ export const CONFIG_CODES = {
     'A certificate for Redis needs its key, and a key its certificate.',
     'Give both of certificate_file and private_key_file, or none.',
   ),
+  'config.upstream-certificate-half': refused(
+    'A certificate for an upstream needs its key, and a key its certificate.',
+    'Give both of certificate_file and private_key_file, or none.',
+  ),
   'config.redis-password-choice': refused('The Redis password is given more than once.', 'Keep one of url, password and password_file.'),
   'config.redis-without-tls': warned('Redis on another machine is spoken to without TLS.', 'Use `rediss://`.'),
   'config.shutdown-grace-short': warned(

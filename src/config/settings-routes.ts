@@ -146,6 +146,11 @@ const routeSettings = z.strictObject({
       .strictObject({
         ca_file: setting(filePath().optional(), { doc: 'PEM bundle to verify the upstream with.' }),
         server_name: setting(plainText('a host name', 253).optional(), { doc: 'Name to verify in the upstream’s certificate.' }),
+        certificate_file: setting(filePath().optional(), {
+          doc: 'PEM certificate and chain that the gateway proves itself with to the upstream (mutual TLS). A new one is used for new connections, without a restart.',
+          since: '0.2',
+        }),
+        private_key_file: setting(filePath().optional(), { doc: 'PEM private key of `certificate_file`.', since: '0.2' }),
       })
       .prefault({}),
     { doc: 'Of the connection to the upstream; always verified.' },

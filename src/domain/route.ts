@@ -74,5 +74,10 @@ export interface Route {
     readonly requestIdentity?: readonly { readonly header: string; readonly claim: string }[]
     readonly responseSetCookie: readonly string[]
   }
-  readonly tls: { readonly caFile: string | undefined; readonly serverName: string | undefined }
+  readonly tls: {
+    readonly caFile: string | undefined
+    readonly serverName: string | undefined
+    /** What the gateway proves itself with to this upstream; watched. Absolute paths. */
+    readonly client?: { readonly certificateFile: string; readonly privateKeyFile: string } | undefined
+  }
 }

@@ -1,10 +1,18 @@
 import { readFileSync } from 'node:fs'
-import { Pool } from 'undici'
+import { buildConnector, Pool } from 'undici'
 import type { Route } from '../domain/route.ts'
+
+/** PEM. */
+export interface ClientPair {
+  readonly cert: Buffer
+  readonly key: Buffer
+}
 
 export interface Agents {
   /** One pool per upstream and way to connect to it; made on first use. Throws when the route's CA file cannot be read: ask for all routes at start. */
   poolFor(route: Pick<Route, 'upstream' | 'tls' | 'limits'>): Pool
+  /** From here on connections prove themselves with this pair wherever a route names its file; those that stand go on as they are. */
+  use(certificateFile: string, pair: ClientPair): void
   /** Waits for what is under way. */
   close(): Promise<void>
   /** Ends it. */
@@ -21,10 +29,11 @@ const KEEP_ALIVE_HINT_MAX_MS = 55_000
  */
 export const agents = (): Agents => {
   const pools = new Map<string, Pool>()
+  const pairs = new Map<string, ClientPair>()
   const all = (act: (pool: Pool) => Promise<void>): Promise<void> => Promise.allSettled([...pools.values()].map(act)).then(() => undefined)
   return {
     poolFor: ({ upstream, tls, limits }) => {
-      const key = JSON.stringify([upstream.origin, tls.caFile, tls.serverName, limits.connectTimeoutMs])
+      const key = JSON.stringify([upstream.origin, tls.caFile, tls.serverName, tls.client?.certificateFile, limits.connectTimeoutMs])
       const known = pools.get(key)
       if (known) return known
       const pool = new Pool(upstream.origin, {
@@ -34,17 +43,31 @@ export const agents = (): Agents => {
         keepAliveTimeout: KEEP_ALIVE_MS,
         keepAliveMaxTimeout: KEEP_ALIVE_HINT_MAX_MS,
         autoSelectFamily: true,
-        connect: {
+        connect: proving(tls.client && (() => pairs.get(tls.client?.certificateFile ?? '')), {
           timeout: limits.connectTimeoutMs,
           rejectUnauthorized: true,
           ...(tls.caFile !== undefined && { ca: readFileSync(tls.caFile, 'utf8') }),
           ...(tls.serverName !== undefined && { servername: tls.serverName }),
-        },
+        }),
       })
       pools.set(key, pool)
       return pool
     },
+    use: (certificateFile, pair) => void pairs.set(certificateFile, pair),
     close: () => all((pool) => pool.close()),
     destroy: () => all((pool) => pool.destroy()),
+  }
+}
+
+type Connecting = Parameters<typeof buildConnector>[0] & object
+
+/** A connector remembers TLS sessions: each pair has its own, or a session that one began would be taken up under another. */
+const proving = (pairNow: (() => ClientPair | undefined) | undefined, options: Connecting): Connecting | buildConnector.connector => {
+  if (!pairNow) return options
+  let made: { readonly pair: ClientPair | undefined; readonly connect: buildConnector.connector } | undefined
+  return (target, callback) => {
+    const pair = pairNow()
+    if (!made || made.pair !== pair) made = { pair, connect: buildConnector({ ...options, ...pair }) }
+    made.connect(target, callback)
   }
 }

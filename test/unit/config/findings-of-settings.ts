@@ -127,6 +127,14 @@ export const SETTING_CASES: readonly Case[] = [
     '`https://`',
   ),
   c(
+    'config.upstream-certificate-half',
+    'a certificate for an upstream without its key',
+    good({}, [...ROUTE.map((line) => line.replace('http://', 'https://')), '    tls: { certificate_file: /tls.crt }']),
+    '10:5',
+    'tls',
+    'both of certificate_file and private_key_file',
+  ),
+  c(
     'config.tls-unused',
     'a CA for a provider without TLS',
     good({ issuer: '  issuer: http://localhost:1\n  insecure_allow_http: true\n  ca_file: /ca.pem' }),
