@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import type { ConnectionOptions } from 'node:tls'
+import { createSecureContext, type ConnectionOptions } from 'node:tls'
 import type { Log } from '../kernel/ports.ts'
 import { StartError } from '../kernel/start-error.ts'
 import type { RedisSettings } from './settings-redis.ts'
@@ -27,12 +27,25 @@ export const createAccess = (settings: RedisSettings, log: Log): RedisAccess => 
     }
     return kept.get(file)
   }
+  /** The last that was one: the two files are not written at once, and TLS throws at half of it. */
+  let held: { readonly cert: string | undefined; readonly key: string | undefined } | undefined
+  const pair = () => {
+    const next = { cert: read(settings.certificateFile), key: read(settings.privateKeyFile) }
+    if (held && next.cert === held.cert && next.key === held.key) return held
+    if (held && !isPair(next)) {
+      log.warn({ file: settings.certificateFile ?? '', code: 'key-mismatch' }, 'certificate for the store not usable')
+      return held
+    }
+    held = next
+    return held
+  }
   const access: RedisAccess = {
     password: () => read(settings.passwordFile)?.trimEnd() ?? settings.password?.reveal(),
     sentinelPassword: () => ('sentinel' in settings ? read(settings.sentinel.passwordFile)?.trimEnd() : undefined),
     tls: (host) => {
       if (!usesTls(settings)) return undefined
-      const [ca, cert, key] = [read(settings.caFile), read(settings.certificateFile), read(settings.privateKeyFile)]
+      const ca = read(settings.caFile)
+      const { cert, key } = pair()
       // SNI takes names only; an address is verified as what it is.
       const servername = settings.serverName ?? (isIP(host) === 0 ? host : undefined)
       return {
@@ -50,6 +63,15 @@ export const createAccess = (settings: RedisSettings, log: Log): RedisAccess => 
     if (file !== undefined && !kept.has(file))
       throw new StartError('session.redis-file-unreadable', `The file ${file} of session.store.redis cannot be read.`)
   return access
+}
+
+const isPair = ({ cert, key }: { readonly cert: string | undefined; readonly key: string | undefined }): boolean => {
+  try {
+    createSecureContext({ ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) })
+    return true
+  } catch {
+    return false
+  }
 }
 
 export const usesTls = (settings: RedisSettings): boolean =>
