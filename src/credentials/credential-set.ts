@@ -13,7 +13,7 @@ import type { AuditSink } from '../domain/audit-event.ts'
 import type { Log } from '../kernel/ports.ts'
 import { between, instant } from '../kernel/time.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
-import { probesDue, tries } from './choice.ts'
+import { isTroubled, probesDue, tries } from './choice.ts'
 import type { Faulty, Loaded, Look, Source } from './loaded.ts'
 import { createPublisher } from './publisher.ts'
 import type { PublicJwk } from './public-key.ts'
@@ -220,8 +220,10 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
       return order(id, 'promoted')
     },
     withdraw: async (id, force) => {
-      if (!state.entries.some((entry) => entry.id === id)) return 'unknown'
-      const others = tries(state, clock.now()).filter((entry) => entry.id !== id)
+      const given = state.entries.find((entry) => entry.id === id)
+      if (!given) return 'unknown'
+      // Others that the provider rejects help nobody, unless it rejects this one as well.
+      const others = tries(state, clock.now()).filter((entry) => entry.id !== id && (isTroubled(given) || !isTroubled(entry)))
       return others.length === 0 && !force ? 'last-usable' : order(id, 'withdrawn')
     },
     publicKeys: () => publisher.keys([...held.values()], state, clock.now()),

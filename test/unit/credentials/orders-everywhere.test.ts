@@ -67,6 +67,15 @@ describe('an order of an operator, in the whole fleet', () => {
     await wait(5000)
     expect(late.uses().toSorted()).toEqual(['new', 'old'])
   })
+  it('to withdraw the one that works, while the provider rejects the others, needs force', async () => {
+    const { replica } = fleet()
+    const { set } = await replica(OLD, NEW)
+    set.report(OLD.credential, { kind: 'accepted' })
+    set.report(NEW.credential, { kind: 'rejected', code: 'AADSTS700027' })
+    expect(await set.withdraw(OLD.id, false)).toBe('last-usable')
+    expect(await set.withdraw(NEW.id, false)).toBe('done')
+    expect(await set.withdraw(OLD.id, true)).toBe('done')
+  })
   // A failover to a replica of Redis that had not heard it yet, or somebody who deletes.
   it('to withdraw one reaches the others although the store lost it', async () => {
     const { replica, wait } = fleet()
