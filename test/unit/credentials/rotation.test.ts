@@ -251,7 +251,7 @@ it('whatever happens: one at most is active, a usable one is always tried, a wit
     found(name, { notBefore: instant(NOON + (i - 1) * DAY), notAfter: instant(NOON + (i + 1) * 2 * DAY) }),
   )
   const event = record({
-    what: constantFrom('look', 'accepted', 'rejected', 'none', 'wait', 'word', 'order', 'withdraw'),
+    what: constantFrom('look', 'accepted', 'rejected', 'none', 'wait', 'back', 'word', 'order', 'withdraw'),
     which: constantFrom(...NAMES),
     some: integer({ min: 0, max: 7 }),
     length: constantFrom(1, 1000, 60_000, 3_600_000, DAY / 2),
@@ -263,6 +263,7 @@ it('whatever happens: one at most is active, a usable one is always tried, a wit
         const before = m.active()
         if (what === 'look') m.look(...files.filter((_file, i) => (some >> i) % 2 === 1))
         else if (what === 'wait') m.wait(millis(length))
+        else if (what === 'back') m.wait(millis(-length))
         else if (what === 'word') m.hear(m.word(which, 'accepted', instant(m.now() - length)))
         else if (what === 'order') m.hear(m.word(which, 'promoted'))
         else if (what === 'withdraw') m.hear(m.word(which, 'withdrawn'))
