@@ -13,7 +13,7 @@ let hostile: HostileProvider
 let room: ProviderRoom
 beforeEach(async () => {
   hostile = await startHostileProvider()
-  room = providerRoom(hostile.issuer, { timeoutMs: millis(1500) })
+  room = providerRoom(hostile.issuer, { timeoutMs: millis(2500) })
 })
 afterEach(async () => {
   expect(visible(room)).not.toContain('canary')
