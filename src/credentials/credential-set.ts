@@ -91,7 +91,8 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
   const share = (): void => {
     const active = state.entries.find(({ phase }) => phase === 'active')
     const said = active && saidAt.get(active.id)
-    if (active?.acceptedAt === undefined || (said !== undefined && Math.abs(between(said, active.acceptedAt)) < settings.wordMs / 3)) return
+    if (active?.acceptedAt === undefined || between(active.acceptedAt, clock.now()) >= settings.wordMs) return
+    if (said !== undefined && Math.abs(between(said, active.acceptedAt)) < settings.wordMs / 3) return
     saidAt.set(active.id, active.acceptedAt)
     const { id, acceptedAt: at } = active
     void words.say({ kind: 'accepted', id, at }).then((done) => done === 'unavailable' && saidAt.delete(id))
@@ -134,6 +135,8 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     const heard = await words.heard()
     if (heard === 'unavailable') return
     hasHeard = true
+    // Lost by the store: said again, while it is news.
+    for (const id of saidAt.keys()) if (!heard.some((word) => word.kind === 'accepted' && word.id === id)) saidAt.delete(id)
     publisher.heard(heard)
     step(told(state, heard, clock.now(), settings))
     for (const word of lostOrders(state, heard)) unsaid.set(`${word.kind} ${word.id}`, word)

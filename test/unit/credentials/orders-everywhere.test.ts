@@ -124,6 +124,24 @@ describe('an order of an operator, in the whole fleet', () => {
   )
 })
 
+it('what the store lost of who is active is said again, so that a restart still goes on where it was; what is old is not', async () => {
+  const { replica, wait } = fleet()
+  const a = await replica(OLD, NEW)
+  for (let n = 0; n < 4; n += 1) {
+    a.set.report(NEW.credential, { kind: 'accepted' })
+    await wait(minutes(1))
+  }
+  expect(a.uses()).toEqual(['new', 'old'])
+  await lose('accepted')
+  await wait(5000)
+  const late = await replica(OLD, NEW)
+  await wait(5000)
+  expect(late.uses()).toEqual(['new', 'old'])
+  await wait(minutes(20))
+  const fields = await board.read()
+  expect(fields === 'unavailable' ? [] : [...fields.keys()].filter((field) => field.startsWith('accepted'))).toEqual([])
+})
+
 it('a public key that the store lost is published by all replicas again', async () => {
   const { replica, wait } = fleet()
   const a = await replica(OLD)
