@@ -138,7 +138,10 @@ describe('who, when, where: each of these leaves an audit line', () => {
 })
 
 describe('an operator', () => {
-  it('ends one session by its ref over the admin socket: dead within a second, here and for whoever copied the cookie, and audited', async () => {
+  // A busy machine may hold up what takes milliseconds; a gateway that does not keep its promise fails each time.
+  it('ends one session by its ref over the admin socket: dead within a second, here and for whoever copied the cookie, and audited', {
+    retry: 2,
+  }, async () => {
     const [victim, bystander] = [await signIn(), await signIn()]
     const thief = withCookie(new Browser(), sessionCookie(victim.browser))
     const id = Buffer.from(sessionCookie(victim.browser)?.[1] ?? '', 'base64url').subarray(0, 16)

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { cpuMs } from '../harness/cpu-time.ts'
 import { settingsSchema } from '../../src/config/schema.ts'
 import { secretFileSource } from '../../src/credentials/source-secret-file.ts'
 import { returnTo } from '../../src/login/return-to.ts'
@@ -167,10 +168,10 @@ describe('no pattern of a configuration is ever run', () => {
   it('no setting takes a regular expression: what looks like one is a literal', () => {
     const evil = '^(a+)+$'
     const session = a.session({ grant: { claims: { sub: 'x', team: `${'a'.repeat(50_000)}!` } } })
-    const since = performance.now()
+    const since = cpuMs()
     for (const value of [evil, '.*', '[a-z]+', 'a*'])
       expect(compileAllow({ kind: 'claim', name: 'team', anyOf: [value] }, [])(session).effect).toBe('refuse')
-    expect(performance.now() - since).toBeLessThan(1000)
+    expect(cpuMs() - since).toBeLessThan(1000)
     for (const path of ['/api/.*', '/api/(a|b)', '/api/[a-z]+', '^/api'])
       expect(codes(good({}, ['routes:', `  - path: "${path}"`, '    upstream: http://a:1', '    token: { principal: none }']))).toContain(
         'config.route-path-invalid',
@@ -195,12 +196,12 @@ describe('no pattern of a configuration is ever run', () => {
     ['a query', (n) => `/a?${'&a=%'.repeat(n / 4)}\u0000`],
     ['semicolons', (n) => `/${';a'.repeat(n / 2)}`],
   ])('a path of 100 kB of %s is judged in linear time', (_name, make) => {
-    const since = performance.now()
+    const since = cpuMs()
     for (const length of [100_000, 100_000, 400_000]) {
       canonicalPath(make(length))
       returnTo(make(length), new URL('https://shop.example.com'))
     }
-    expect(performance.now() - since).toBeLessThan(1000)
+    expect(cpuMs() - since).toBeLessThan(1000)
   })
 })
 

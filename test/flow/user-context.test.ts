@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify, type JWTPayload } from 'jose'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { cpuMs } from '../harness/cpu-time.ts'
 import { ephemeralKeyring } from '../../src/crypto/keyring.ts'
 import { openKeyringFiles, type FileKeyring } from '../../src/crypto/keyring-file.ts'
 import { rotateKeys } from '../../src/crypto/rotate-keys-file.ts'
@@ -264,8 +265,8 @@ describe('what becomes of a claim', () => {
 
   it('is signed fast enough to stand on every request’s way: a thousand in less than two seconds', () => {
     const keys = createUserContextKeys(ephemeralKeyring(instant(Date.now())))
-    const began = performance.now()
+    const began = cpuMs()
     for (let i = 0; i < 1000; i += 1) keys.sign('"sub":"a"', 'r', instant(0))
-    expect(performance.now() - began).toBeLessThan(2000)
+    expect(cpuMs() - began).toBeLessThan(2000)
   })
 })

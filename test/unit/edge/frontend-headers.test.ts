@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { cpuMs } from '../../harness/cpu-time.ts'
 import {
   acceptedEncodings,
   cachePolicy,
@@ -41,10 +42,10 @@ describe('a name is not taken for hashed', () => {
   ])('%s: %s', (_what, path) => expect(isImmutable(path, 'auto')).toBe(false))
 
   it('in no time, however long and hostile it is', () => {
-    const started = performance.now()
+    const started = cpuMs()
     for (const text of ['-'.repeat(100_000), 'a'.repeat(100_000), `.${'a1'.repeat(50_000)}`, `-${'aA1_'.repeat(25_000)}.js`])
       isImmutable(`/${text}`, 'auto')
-    expect(performance.now() - started).toBeLessThan(1000)
+    expect(cpuMs() - started).toBeLessThan(1000)
   })
 })
 

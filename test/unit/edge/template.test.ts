@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { cpuMs } from '../../harness/cpu-time.ts'
 import { hashSource } from '../../../src/edge/answer.ts'
 import { contrast, readableAs, readableOn } from '../../../src/edge/pages/accent.ts'
 import { brandedPages, PLAIN_PAGES } from '../../../src/edge/pages/layout.ts'
@@ -81,9 +82,9 @@ describe('a template is refused with place and cure', () => {
 
   it('whatever it holds: it is answered, and in no time', () => {
     fc.assert(fc.property(fc.string({ maxLength: 300 }), (text) => void compileTemplate(sixth(text))))
-    const started = performance.now()
+    const started = cpuMs()
     for (const piece of ['<', '<a ', '<a "', '{{', '<!--', '<style>', '</style', '<a x="\'']) compileTemplate(piece.repeat(4096))
-    expect(performance.now() - started).toBeLessThan(5000)
+    expect(cpuMs() - started).toBeLessThan(5000)
   })
 })
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { cpuMs } from '../../harness/cpu-time.ts'
 import { canonicalPath } from '../../../src/policy/canonical-path.ts'
 
 const corpus = readFileSync(new URL('../../corpus/paths.txt', import.meta.url), 'latin1')
@@ -145,8 +146,8 @@ describe('whatever passes', () => {
 })
 
 it('judges 100 kB of hostile path in milliseconds', () => {
-  const started = performance.now()
+  const started = cpuMs()
   for (const part of ['%2525', '/a', '.', '/.', '%20', '.%20', '%C3%A9', '/ .', 'a.', '~-'])
     canonicalPath(`/${part.repeat(100_000 / part.length)}!`)
-  expect(performance.now() - started).toBeLessThan(1000)
+  expect(cpuMs() - started).toBeLessThan(1000)
 })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { cpuMs } from '../../harness/cpu-time.ts'
 import { challengeOf } from '../../../src/proxy/challenge.ts'
 
 describe('of a challenge only the scheme and a code are read', () => {
@@ -25,16 +26,16 @@ describe('of a challenge only the scheme and a code are read', () => {
   })
 
   it('a megabyte of quotes is read in no time', () => {
-    const began = performance.now()
+    const began = cpuMs()
     challengeOf(`Bearer ${'a="\\"'.repeat(200_000)}`)
-    expect(performance.now() - began).toBeLessThan(1000)
+    expect(cpuMs() - began).toBeLessThan(1000)
   })
 })
 
 // An API, or whoever it repeats, chooses this text; one header of hyphens cost a tenth of a second of everybody's.
 it.each(['-', 'a', 'a=', 'a="', 'error ', ', ', ' '])('a challenge of nothing but %j is read in no time', (piece) => {
   const text = piece.repeat(8192)
-  const began = performance.now()
+  const began = cpuMs()
   for (let i = 0; i < 50; i += 1) expect(challengeOf(text)?.error).toBeUndefined()
-  expect(performance.now() - began).toBeLessThan(1000)
+  expect(cpuMs() - began).toBeLessThan(1000)
 })
