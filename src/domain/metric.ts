@@ -86,7 +86,7 @@ export const METRICS = {
   },
   sallyport_broker_principal_mismatches_total: {
     kind: 'counter',
-    help: 'Tokens that were not attached because they stand for somebody else than the route calls for, by grant.',
+    help: 'Tokens that were not attached, and callers that were not let in, because they stand for somebody else than the route calls for, by grant.',
     labels: ['grant'],
   },
   sallyport_broker_upstream_rejections_total: {

@@ -98,7 +98,10 @@ export const bearerDoor = (
   const proceed = (request: FastifyRequest, reply: FastifyReply, target: CanonicalTarget, startedAt: number, known: KnownCaller): void => {
     const { caller } = known
     // 1. Never an application in a user's place (spec §1, rule 3).
-    if (principal === 'user' && caller.kind !== 'user') return deny(request, reply, known, 'caller.user-required', 'principal')
+    if (token.principal === 'user' && caller.kind !== 'user') {
+      context.metrics.count('sallyport_broker_principal_mismatches_total', { grant: (token.bearerAsk ?? token.ask).grant })
+      return deny(request, reply, known, 'caller.user-required', 'principal')
+    }
     // 2. The rule. An application needs one that names it; of a user on an application's route the application it came through opens nothing.
     const decision =
       caller.kind === 'application'

@@ -216,10 +216,12 @@ describe('an application that calls for itself', () => {
     expect(host.upstreamSaw).toEqual([])
   })
   it('never reaches a route of users, and nothing is asked for it', async () => {
+    const counted = host.counted('sallyport_broker_principal_mismatches_total')
     const got = await host.ask('/api/orders/1', { headers: bearer(await daemon()) })
     expect([got.status, codeOf(got)]).toEqual([403, 'caller.user-required'])
     expect([host.upstreamSaw, derived]).toEqual([[], []])
     expect(host.events.at(-1)).toMatchObject({ event: 'access.denied', rule: 'principal', route: 'api/orders', subject: 'nightly' })
+    expect(host.counted('sallyport_broker_principal_mismatches_total')).toBe(counted + 1)
   })
   it('a user who came through that very application is judged as a user', async () => {
     expect((await host.ask('/api/jobs', { headers: bearer(await token({ client_id: 'nightly' })) })).status).toBe(403)
