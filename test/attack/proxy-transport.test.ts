@@ -520,7 +520,7 @@ describe('event streams', () => {
     await left.open
   })
   it('ends when the session’s time is over', async () => {
-    const { client, left } = await openStream({ endsAt: instant(Date.now() + 300) })
+    const { client, left } = await openStream({ endsAt: instant(Date.now() + 2_000) })
     await client.ended()
     await left.open
   })

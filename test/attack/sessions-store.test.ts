@@ -168,10 +168,10 @@ describe.each(KINDS)('in %s', (_kind, make) => {
     const world = await worldOf(make)
     const [first, second] = [await world.replica(), await world.replica()]
     const session = await made(world, first.store)
-    const lost = await first.store.acquireLease(session.ref, millis(200))
+    const lost = await first.store.acquireLease(session.ref, millis(1_500))
     if (typeof lost === 'string') throw new Error(lost)
     expect(await second.store.acquireLease(session.ref, seconds(5))).toBe('held')
-    await world.pass(millis(250))
+    await world.pass(millis(1_600))
     const taken = await second.store.acquireLease(session.ref, seconds(5))
     if (typeof taken === 'string') throw new Error(taken)
     expect(await first.store.renewLease(lost, seconds(5))).toBe('lost')
