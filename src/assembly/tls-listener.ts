@@ -73,15 +73,16 @@ export const watchTlsPair = ({ files, first, use, clock, log, everyMs = seconds(
     const { validFromDate, validToDate } = new X509Certificate(cert)
     if (clock.now() < validFromDate.getTime()) return tell('not-yet-valid')
     if (clock.now() >= validToDate.getTime()) return tell('expired')
+    use({ cert, key })
     current = { cert, key }
     told = ''
-    use(current)
     log.info({ mode: setting, file }, 'certificate of a TLS connection replaced')
   }
   const watch = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
       await clock.sleep(everyMs, stopped.signal)
-      await reload()
+      // What is wrong today may be right tomorrow: the watch goes on. Why it failed may quote a file.
+      await reload().catch(() => tell('not-taken'))
     }
   }
   // The only way out of the loop is the abort of its sleep.

@@ -78,7 +78,7 @@ it('a new one that another new one overtook is no longer probed', () => {
   const m = machine()
   m.look(OLD)
   m.say('old', 'accepted')
-  const newest = found('newest', { notBefore: after(NOON, millis(-DAY)) })
+  const newest = found('newest', { notBefore: after(NOON, millis(-1 * DAY)) })
   m.look(OLD, NEW, newest)
   m.say('new', 'rejected')
   proven(m, 'newest')
