@@ -28,6 +28,8 @@ export const nextStepOf = ({ why, id, registeredAt, endsSoon, isUnstaged, keptUn
       return `leave it registered until ${new Date(keptUntil).toISOString().slice(0, 16).replace('T', ' ')}Z`
     case 'safe-to-remove':
       return `remove it at the provider (${registeredAt}), then its files`
+    case 'used-elsewhere':
+      return 'give its successor to the replicas that still use it, before it is removed anywhere'
     case 'withdrawn':
       return 'remove it at the provider, and its files everywhere: what Redis forgets, a file brings back'
     case 'expired':

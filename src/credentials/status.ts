@@ -23,6 +23,7 @@ export type Why =
   | 'accepted-so-far'
   | 'spare'
   | 'fallback'
+  | 'used-elsewhere'
   | 'safe-to-remove'
   | 'withdrawn'
   | 'expired'
@@ -39,6 +40,7 @@ const WHY: Readonly<Record<Why, string>> = {
   'accepted-so-far': 'the provider takes it; used once it has done so often enough',
   spare: 'not preferred; tried where the provider rejects those in use',
   fallback: 'was in use; tried where the provider rejects the one in use',
+  'used-elsewhere': 'no longer used here, and another replica still uses it: leave it registered',
   'safe-to-remove': 'no longer used: may be removed at the provider, then here',
   withdrawn: 'withdrawn by an operator',
   expired: 'expired',
@@ -149,9 +151,13 @@ const whyOf = (entry: Entry, settings: RotationSettings, now: Instant): Why => {
     case 'retiring':
       return 'fallback'
     case 'retired':
-      return 'safe-to-remove'
+      return isUsedElsewhere(entry, settings, now) ? 'used-elsewhere' : 'safe-to-remove'
   }
 }
+
+/** Somebody said so since it was put out of use here: a replica that has no new file yet. */
+const isUsedElsewhere = ({ toldAt, since }: Entry, settings: RotationSettings, now: Instant): boolean =>
+  toldAt !== undefined && toldAt > since && between(toldAt, now) < settings.wordMs
 
 /** Days before the end at which it is said. */
 const WARN_DAYS = [30, 14, 7, 3, 1] as const

@@ -40,7 +40,7 @@ const fleet = () => {
       isStaged: true,
       look: async () => ({ kind: 'seen', loaded: [...loaded], faults: [] }),
     }
-    const { set } = await credentialSet([source], { clock, board })
+    const { set } = await credentialSet([source], { clock, board, settings: { keepPreviousMs: minutes(10) } })
     set.start(undefined)
     stops.push(() => set.stop())
     const uses = (): readonly string[] =>
@@ -140,6 +140,26 @@ it('what the store lost of who is active is said again, so that a restart still 
   await wait(minutes(20))
   const fields = await board.read()
   expect(fields === 'unavailable' ? [] : [...fields.keys()].filter((field) => field.startsWith('accepted'))).toEqual([])
+})
+
+// Whoever followed it took the certificate away from the replicas that had no new file yet.
+it('a retired credential is not said to be safe to remove while another replica uses it', async () => {
+  const { replica, wait } = fleet()
+  const behind = await replica(OLD)
+  const a = await replica(OLD, NEW)
+  a.set.report(OLD.credential, { kind: 'accepted' })
+  await a.set.promote(NEW.id)
+  const whyOld = () => a.set.overview().credentials.find(({ id }) => id === OLD.id)?.why
+  for (let n = 0; n < 3; n += 1) {
+    behind.set.report(OLD.credential, { kind: 'accepted' })
+    a.set.report(NEW.credential, { kind: 'accepted' })
+    await wait(minutes(6))
+  }
+  await wait(10_000)
+  expect(whyOld()).toBe('used-elsewhere')
+  behind.set.stop() // it was given the new file, or is gone
+  await wait(minutes(20))
+  expect(whyOld()).toBe('safe-to-remove')
 })
 
 it('a public key that the store lost is published by all replicas again', async () => {
