@@ -93,6 +93,9 @@ export default class Tally implements Reporter {
     // A global set-up that threw leaves nothing to count, and nothing that was tried.
     const failed = counted === 0 && (reason !== 'passed' || tests.length === 0) ? 1 : counted
     const totals = `${count('passed')} passed, ${failed} failed, ${count('skipped')} skipped`
-    process.stdout.write(`\n${[...groupLines(times), ...busyLines(busy), ...over, totals].join('\n')}\n`)
+    const again = tests
+      .filter((test) => (test.diagnostic()?.retryCount ?? 0) > 0)
+      .map(({ fullName }) => `  Only when tried again: ${fullName}`)
+    process.stdout.write(`\n${[...groupLines(times), ...busyLines(busy), ...again, ...over, totals].join('\n')}\n`)
   }
 }
