@@ -71,7 +71,7 @@ const own: readonly One[] = [
 const answers = new Map<string, Got>()
 beforeAll(async () => {
   for (const { name, ask } of own) answers.set(name, await ask())
-}, 30_000)
+}, 90_000)
 const every = (check: (headers: IncomingHttpHeaders, name: string, got: Got) => void): void => {
   expect(answers.size).toBeGreaterThan(300)
   for (const [name, got] of answers) check(got.headers, name, got)

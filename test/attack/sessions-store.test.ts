@@ -137,7 +137,7 @@ describe.each(KINDS)('in %s', (_kind, make) => {
     expect(outcomes.get('absent')).toBeGreaterThan(step === 1 ? 300 : 20)
     edit = undefined
     expect((await look()).kind).toBe('found')
-  }, 30_000)
+  }, 90_000)
 
   it('of many that spend one refresh token exactly one is saved, and after an end none is, in whatever order they land', async () => {
     const world = await worldOf(make)

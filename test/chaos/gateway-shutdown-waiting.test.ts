@@ -12,7 +12,7 @@ afterEach(async () => {
   await upstream.stop()
 })
 
-it('SIGTERM lets a request finish that was still waiting for its token when the listener closed', { timeout: 30_000 }, async () => {
+it('SIGTERM lets a request finish that was still waiting for its token when the listener closed', { timeout: 90_000 }, async () => {
   upstream = await startUpstream()
   world = await createWorld({
     shutdown: '{ delay: 1s, grace: 10s }',

@@ -18,7 +18,7 @@ const codeOf = ({ body }: Answer): unknown => (JSON.parse(body) as { code?: unkn
 const cookiesSet = ({ headers }: Answer): readonly string[] => (headers['set-cookie'] as string[] | undefined) ?? []
 const statusOf = async (url: string): Promise<number> => (await fetch(url)).status
 
-describe.skipIf(!canStartRedis)('Redis away, with store.grace: 0', { timeout: 30_000 }, () => {
+describe.skipIf(!canStartRedis)('Redis away, with store.grace: 0', { timeout: 90_000 }, () => {
   let redis: RedisServer
   let world: World
   beforeAll(async () => {

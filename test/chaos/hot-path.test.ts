@@ -16,7 +16,7 @@ const REQUESTS = 200
 /** Of the connections themselves, by the clock and not by requests: stack §2.4, and a look at the server's role. So are the words on credentials read. */
 const HEARTBEAT = ['ping', 'time', 'info', 'role']
 
-describe.skipIf(!canStartRedis)('a hot request', { timeout: 30_000 }, () => {
+describe.skipIf(!canStartRedis)('a hot request', { timeout: 90_000 }, () => {
   let redis: RedisServer
   let world: World
   let browser: Browser

@@ -20,7 +20,7 @@ describe.skipIf(!sharedRedisUrl)('three replicas that see a new sealing key at d
   let world: World
   beforeAll(async () => {
     world = await createWorld({ redisUrl: sharedRedisUrl, replicas: 3, ownKeys: true, store: [`  keys_settle: ${SETTLE_MS}ms`] })
-  }, 40_000)
+  }, 90_000)
   afterAll(() => world?.stop())
 
   const portOf = (at: number): number => world.gateways[at % 3]?.port ?? 0

@@ -14,7 +14,7 @@ const UNKNOWN = 4
 /** Between two requests of one user. */
 const PAUSE_MS = 10
 
-describe.skipIf(!canStartRedis)('Redis away for 10 s under load, with `store.grace` at its default', { timeout: 40_000 }, () => {
+describe.skipIf(!canStartRedis)('Redis away for 10 s under load, with `store.grace` at its default', { timeout: 90_000 }, () => {
   let redis: RedisServer
   let world: World
   let known: readonly Steady[]

@@ -19,7 +19,7 @@ import { behind, canStartRedis, startRedis, startSentinels } from '../harness/re
 
 const FAILOVER_MS = 20_000
 
-describe.skipIf(!canStartRedis)('a primary behind sentinels', { timeout: 45_000 }, () => {
+describe.skipIf(!canStartRedis)('a primary behind sentinels', { timeout: 90_000 }, () => {
   let fleet: RedisFleet
   let world: World
   beforeEach(async () => {

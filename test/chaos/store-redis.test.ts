@@ -86,7 +86,7 @@ describe.skipIf(!canStartRedis)('a Redis that fails', () => {
     }
   })
 
-  it('frozen for longer than its sockets are kept: comes back by itself', { timeout: 30_000 }, async () => {
+  it('frozen for longer than its sockets are kept: comes back by itself', { timeout: 90_000 }, async () => {
     const { store } = await world.replica()
     const session = await created(store)
     redis.freeze()

@@ -118,7 +118,7 @@ export const sessionDirectoryContract = (name: string, open: () => Promise<World
       expect(await directory.isOfSubject(ALICE, ended.ref)).toBe(false)
       expect(await directory.isOfSubject({ ...ALICE, issuer: 'https://other.example' }, mine.ref)).toBe(false)
     })
-    it('pages through a subject with very many sessions, each once, though some end meanwhile', { timeout: 30_000 }, async () => {
+    it('pages through a subject with very many sessions, each once, though some end meanwhile', { timeout: 90_000 }, async () => {
       const { refs, records } = await some(250)
       const { store } = await world.replica()
       const directory = directoryOf(records)

@@ -109,7 +109,7 @@ describe('sallyport sessions, over the admin socket', () => {
     expect(subjects(await listed('--subject', 'alice'))).toEqual(['alice'])
   })
 
-  it('shows at most --limit, the newest, and says that there are more', { timeout: 30_000 }, async () => {
+  it('shows at most --limit, the newest, and says that there are more', { timeout: 90_000 }, async () => {
     for (let n = 0; n < 620; n += 1) await host.session({ card: { subject: `s${n}` } })
     expect((await listed('--limit', '620')).complete).toBe(true)
     const some = await listed('--limit', '7')
@@ -174,7 +174,7 @@ describe('sallyport sessions, over the admin socket', () => {
     expect((await host.store.open(young.cookie.reveal())).kind).toBe('found')
   })
 
-  it('ends everything only when told so, however many there are', { timeout: 30_000 }, async () => {
+  it('ends everything only when told so, however many there are', { timeout: 90_000 }, async () => {
     for (let n = 0; n < 1_100; n += 1) await host.session({ card: { subject: `s${n}` } })
     expect(await host.cli('sessions', 'end', '--all')).toEqual({ code: 0, out: 'ended 1100 sessions\n', err: '' })
     expect((await listed()).sessions).toEqual([])
