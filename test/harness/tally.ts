@@ -42,7 +42,7 @@ export const overBudget = (times: readonly GroupTime[], wallMs: number, busy = 1
 ]
 
 /** What the suite itself brings along for each processor, its gateways, servers and browsers included. */
-const OWN_LOAD = 2.5
+const OWN_LOAD = 2
 /** How many times as long things take because others use the machine too; 1 where the suite is alone. @param loads load averages, as `uptime` shows them */
 export const busyness = (loads: readonly number[], processors: number): number => {
   const mean = loads.reduce((sum, load) => sum + load, 0) / Math.max(1, loads.length)
