@@ -13,7 +13,7 @@ import type { AuditSink } from '../domain/audit-event.ts'
 import type { Log } from '../kernel/ports.ts'
 import { between, instant } from '../kernel/time.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
-import { isTroubled, probesDue, tries } from './choice.ts'
+import { isProven, isTroubled, probesDue, tries } from './choice.ts'
 import type { Faulty, Loaded, Look, Source } from './loaded.ts'
 import { createPublisher } from './publisher.ts'
 import type { PublicJwk } from './public-key.ts'
@@ -21,7 +21,7 @@ import { createReporter } from './reporter.ts'
 import { lostOrders } from './lost-orders.ts'
 import { answered, EMPTY, looked, settled, told } from './rotation.ts'
 import type { Rotation, RotationSettings } from './rotation.ts'
-import { LOOK_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
+import { FIRST_WORD_WITHIN, LOOK_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
 import { overviewOf } from './status.ts'
 import type { Words } from './words.ts'
 
@@ -54,7 +54,7 @@ export interface CredentialSet extends Required<CredentialSource>, CredentialAdm
   start(probe: Probe | undefined, mayProbe?: () => boolean): void
   /** Looks at the files now. */
   reload(): Promise<void>
-  /** Something usable is there, and what was withdrawn elsewhere is known. */
+  /** Something usable is there, what was withdrawn elsewhere is known, and what this replica began with was not all rejected. */
   isReady(): boolean
   /** For `client-jwks.json`: current and next keys, also those that only other replicas have. In one order everywhere. */
   publicKeys(): readonly PublicJwk[]
@@ -76,11 +76,14 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
   let probe: Probe | undefined
   let mayProbe = (): boolean => true
   let hasHeard = true
+  /** `asked`: the provider takes nothing of what this replica began with; it is not ready before it does. Afterwards no rejection takes it out of service. */
+  let beginning: 'listening' | 'asking' | 'asked' | 'over' = 'over'
 
   // 1. Every step of the machine goes through here; none awaits, so that two never overlap.
   const step = (next: Rotation): void => {
     const before = state
     state = next
+    if (beginning === 'asked' && !isRejected()) beginning = 'over'
     const left = new Set(state.entries.map(({ id }) => id))
     for (const id of held.keys()) if (!left.has(id)) held.delete(id)
     reporter.stepped(before, state, held, clock.now())
@@ -139,8 +142,28 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     for (const id of saidAt.keys()) if (!heard.some((word) => word.kind === 'accepted' && word.id === id)) saidAt.delete(id)
     publisher.heard(heard)
     step(told(state, heard, clock.now(), settings))
+    if (beginning === 'listening') {
+      beginning = probe && isAhead(heard) ? 'asking' : 'over'
+      if (probe && beginning === 'asking') void begin(probe)
+    }
     for (const word of lostOrders(state, heard)) unsaid.set(`${word.kind} ${word.id}`, word)
   }
+
+  /** Nothing that is at hand is taken by the provider, as far as is known. */
+  const isRejected = (): boolean => tries(state, clock.now()).every(isTroubled)
+  /**
+   * A replica that comes to others, which work with a credential that it does not have, asks whether what it has is taken before it is ready: in the middle
+   * of a rotation with one pair in the files it may have nothing but the one that is not registered yet, and would answer 502 where its predecessors go on.
+   * A provider that is away holds nobody up for longer than this. Where nobody works yet it is ready: a provider may have to fetch its key from it first.
+   */
+  const begin = async (ask: Probe): Promise<void> => {
+    const asked = Promise.all(tries(state, clock.now()).map(({ id }) => probeHeld(id, ask)))
+    await Promise.race([asked, clock.sleep(FIRST_WORD_WITHIN, stopped.signal).catch(() => undefined)])
+    beginning = isRejected() ? 'asked' : 'over'
+  }
+  const isAhead = (heard: readonly CredentialWord[]): boolean =>
+    !tries(state, clock.now()).some(isProven) &&
+    heard.some(({ id, kind, at }) => kind === 'accepted' && !held.has(id) && between(at, clock.now()) < settings.wordMs)
 
   const runProbe = async (id: CredentialId, ask: Probe, credential: Credential): Promise<void> => {
     if (probing.has(id)) return
@@ -159,9 +182,9 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     let isFirst = true
     const turn = async (): Promise<void> => {
       if (isFirst || due(wordsAt, WORDS_EVERY)) {
-        isFirst = false
         wordsAt = clock.now()
         await listen()
+        isFirst = false
       }
       if (due(lookAt, LOOK_EVERY)) {
         lookAt = clock.now()
@@ -202,13 +225,14 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     start: (ask, may = mayProbe) => {
       // What was withdrawn is not known before the others were listened to once.
       hasHeard = false
+      beginning = 'listening'
       probe = ask
       mayProbe = may
       // The only way out of the loop is the abort of its sleep.
       watch().catch(() => undefined)
     },
     reload,
-    isReady: () => hasHeard && tries(state, clock.now()).length > 0,
+    isReady: () => hasHeard && beginning === 'over' && tries(state, clock.now()).length > 0,
     overview: () => overviewOf({ state, held, looks, sources, settings, registeredAt: deps.registeredAt, now: clock.now() }),
     verify: async (id) => {
       const one = held.get(id)

@@ -24,3 +24,5 @@ export const WORD_MS = minutes(15)
 export const LOOK_EVERY = seconds(5)
 export const WORDS_EVERY = seconds(2)
 export const TURN_EVERY = millis(500)
+/** How long a replica that begins waits for what the provider says of its credentials. */
+export const FIRST_WORD_WITHIN = seconds(5)
