@@ -12,12 +12,12 @@ describe.skipIf(!program)(
   () => {
     it('spends each refresh token once, recovers at most once from what it cannot know, and asks for nothing that is at hand', async () => {
       if (!program) return
-      const result = await runRefreshStorm({ program, seed: 2026, forMs: 12_000 })
+      const result = await runRefreshStorm({ program, seed: 2026, forMs: 8_000 })
       expect(result.violations).toEqual([])
       expect(result.crossed).toEqual([])
       // Nothing would be shown by a run in which nothing happened.
-      expect(result.counts.refreshes).toBeGreaterThan(150)
-      expect(result.counts.unknown).toBeGreaterThan(3)
+      expect(result.counts.refreshes).toBeGreaterThan(100)
+      expect(result.counts.unknown).toBeGreaterThan(2)
       expect(result.counts.recoveries).toBeGreaterThan(0)
       // Served, held up by a fault, cut off by a gateway's fall, or signed out by a loss that was counted: nothing else.
       expect(Object.keys(result.statuses).filter((status) => !['0', '200', '401', '503'].includes(status))).toEqual([])
@@ -26,7 +26,7 @@ describe.skipIf(!program)(
     it('test of the test: gateways without lease and mark are found out', async () => {
       if (!program) return
       const entry = fileURLToPath(new URL('../harness/gateway-without-lease.child.ts', import.meta.url))
-      const { violations } = await runRefreshStorm({ program, seed: 2026, forMs: 7_500, faults: false, entry })
+      const { violations } = await runRefreshStorm({ program, seed: 2026, forMs: 5_500, faults: false, entry })
       expect(violations.length).toBeGreaterThan(0)
     })
   },
