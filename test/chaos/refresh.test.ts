@@ -12,7 +12,7 @@ describe.skipIf(!program)(
   () => {
     it('spends each refresh token once, recovers at most once from what it cannot know, and asks for nothing that is at hand', async () => {
       if (!program) return
-      const result = await runRefreshStorm({ program, seed: 2026, forMs: 8_000 })
+      const result = await runRefreshStorm({ program, seed: 2026, forMs: 10_000 })
       expect(result.violations).toEqual([])
       expect(result.crossed).toEqual([])
       // Nothing would be shown by a run in which nothing happened.

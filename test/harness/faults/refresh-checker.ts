@@ -26,6 +26,8 @@ export interface RefreshVerdict {
   }
 }
 
+const FALLEN_MS = 500
+
 /** What its sender knows of a refresh. */
 type Outcome = 'received' | 'not-spent' | 'unknown'
 
@@ -51,7 +53,8 @@ export const checkRefreshes = (events: readonly HistoryEvent[], bounds: RefreshB
     if (!answer?.delivered || answer.at - at > bounds.providerTimeoutMs) return 'unknown'
     if (answer.status === 429 || answer.status === 503) return 'not-spent'
     if (answer.status >= 500) return 'unknown'
-    return fellWithin(gateway, at, answer.at + bounds.saveMs) ? 'unknown' : 'received'
+    // What a gateway had written before it fell is read here a moment after its fall, and answered to a connection that looks whole.
+    return fellWithin(gateway, at - FALLEN_MS, answer.at + bounds.saveMs) ? 'unknown' : 'received'
   }
 
   const toldOf = (one: Sent): string => {
