@@ -1,4 +1,4 @@
-import type { ErrorMeaning, ProviderProfile } from '../domain/profile.ts'
+import type { ErrorMeaning, ErrorRule, ProviderProfile } from '../domain/profile.ts'
 import type { Claims, Refusal } from '../domain/token.ts'
 import { assertNever } from '../kernel/assert.ts'
 import { millis, seconds } from '../kernel/time.ts'
@@ -36,6 +36,13 @@ const REFUSALS: ReadonlyMap<string, Exclude<Refusal, 'grant-rejected'>> = new Ma
   ['unauthorized_client', 'credential-rejected'],
 ])
 
+/** Spec §5: words beside `invalid_grant` that end no session, whoever says them; a profile's own rules come first. */
+const BESIDE_INVALID_GRANT: readonly ErrorRule[] = [
+  { error: 'invalid_grant', suberrors: ['consent_required'], means: 'consent-required' },
+  { error: 'invalid_grant', claims: true, means: 'step-up-required' },
+  { error: 'invalid_grant', suberrors: ['basic_action', 'additional_action'], means: 'step-up-required' },
+]
+
 const RETRY_DEFAULT = seconds(5)
 const RETRY_SECONDS_MAX = 3600
 
@@ -60,7 +67,8 @@ export const denialOf = (
   if (!body || error === undefined) return unavailable('answered', `http-${exchange.status}`)
 
   const providerCode = providerCodeOf(body, error)
-  const meaning = meaningOf(body, error, context.profile.errors) ?? commonMeaning(error, exchange.status, context.spent)
+  const told = meaningOf(body, error, context.profile.errors) ?? meaningOf(body, error, BESIDE_INVALID_GRANT)
+  const meaning = told ?? commonMeaning(error, exchange.status, context.spent)
   const reason = meaning === 'grant' ? grantRefusal(context.spent) : meaning
   return reason && reason !== 'later' ? { kind: 'refused', reason, providerCode } : unavailable('answered', providerCode)
 }

@@ -181,7 +181,7 @@ describe('what the provider answers is read as its profile means it', () => {
     ['generic', 400, { error: 'invalid_scope' }, { kind: 'refused', reason: 'audience-denied' }],
     ['generic', 400, { error: 'interaction_required' }, { kind: 'refused', reason: 'step-up-required' }],
     ['generic', 400, { error: 'consent_required' }, { kind: 'refused', reason: 'consent-required' }],
-    ['generic', 400, { error: 'invalid_grant', suberror: 'consent_required' }, { kind: 'refused', reason: 'grant-rejected' }],
+    ['generic', 400, { error: 'invalid_grant', suberror: 'consent_required' }, { kind: 'refused', reason: 'consent-required' }],
     ['entra', 400, { error: 'invalid_grant', suberror: 'consent_required' }, { kind: 'refused', reason: 'consent-required' }],
     ['entra', 400, { error: 'invalid_grant', error_codes: [65001] }, { kind: 'refused', reason: 'consent-required' }],
     [
