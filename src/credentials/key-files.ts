@@ -4,7 +4,7 @@ import type { Log } from '../kernel/ports.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { Clock, Millis } from '../kernel/time.ts'
 import { seconds } from '../kernel/time.ts'
-import { readText } from './read-file.ts'
+import { readText } from '../kernel/read-file.ts'
 
 export interface KeyFilesDeps {
   /** `token.key_file` of routes with `grant: static`. */

@@ -4,7 +4,7 @@ import { fromNumericDate, millis } from '../kernel/time.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
 import { faulty, seen } from './loaded.ts'
 import type { Source } from './loaded.ts'
-import { readText } from './read-file.ts'
+import { readText } from '../kernel/read-file.ts'
 import type { NameOf } from './source-secret.ts'
 
 /** A swap takes a moment, in which the file may be short or away. */

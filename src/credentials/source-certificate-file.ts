@@ -4,8 +4,8 @@ import type { CredentialId, TlsCredential } from '../domain/credential.ts'
 import { readPair } from './certificate.ts'
 import { faulty, onChange, seen, unreadable } from './loaded.ts'
 import type { Faulty, Loaded, Look, Source } from './loaded.ts'
-import { ofOneVersion } from './mount.ts'
-import { readText } from './read-file.ts'
+import { ofOneVersion } from '../kernel/mount.ts'
+import { readText } from '../kernel/read-file.ts'
 
 /** How a certificate is presented: in a signed assertion, or in the handshake. */
 export type CertificateMethod = 'private_key_jwt' | TlsCredential['method']

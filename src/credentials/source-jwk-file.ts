@@ -3,7 +3,7 @@ import type { CredentialId, JwkCredential } from '../domain/credential.ts'
 import { judgeJwk } from './jwk.ts'
 import { faulty, onChange, seen, unreadable } from './loaded.ts'
 import type { Source } from './loaded.ts'
-import { readText } from './read-file.ts'
+import { readText } from '../kernel/read-file.ts'
 
 /** `jwk_file`: one private JSON Web Key. */
 export const jwkFileSource = (file: string): Source => {

@@ -2,7 +2,7 @@ import type { SecretCredential } from '../domain/credential.ts'
 import { Secret } from '../kernel/secret.ts'
 import { faulty, onChange, unreadable } from './loaded.ts'
 import type { Source } from './loaded.ts'
-import { readText } from './read-file.ts'
+import { readText } from '../kernel/read-file.ts'
 import { loadedSecret } from './source-secret.ts'
 import type { NameOf } from './source-secret.ts'
 
