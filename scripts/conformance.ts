@@ -14,6 +14,8 @@ const range = (from: number, to: number): string[] => Array.from({ length: to - 
 /** By the title of their section; a section is found by how its heading begins. */
 export const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   A: range(1, 20),
+  B: range(26, 41),
+  C: range(46, 61),
   D: [...range(63, 66), ...range(68, 78), '81', '82'],
   E: [...range(83, 89), ...range(91, 93), '95', '96'],
   G: range(113, 120),

@@ -278,6 +278,12 @@ describe('tokens that must not be used', () => {
     hostile.script.token = async () => ({ body: await hostile.tokens({ id_token: await hostile.idToken({ nonce: NONCE }), ...overrides }) })
     expect(await redeem(callback())).toEqual({ kind: 'invalid', check })
   })
+  it('the type of a token is the same in another case', async () => {
+    hostile.script.token = async () => ({
+      body: await hostile.tokens({ id_token: await hostile.idToken({ nonce: NONCE }), token_type: 'bEaReR' }),
+    })
+    expect((await redeem(callback())).kind).toBe('signed-in')
+  })
   it('an app-only token for a user’s ask', async () => {
     const appOnly = await hostile.idToken({ aud: 'https://orders.example', sub: 'gateway' })
     hostile.script.token = async () => ({

@@ -34,6 +34,7 @@ const rotated = (): string | undefined => (answer && 'refreshToken' in answer ? 
 describe('a refreshed ID token that contradicts the session ends it, with the successor in hand to be revoked', () => {
   it.each<[string, string, Record<string, unknown>]>([
     ['another user', 'subject-changed', { sub: 'grace' }],
+    ['another user with the same address', 'subject-changed', { sub: 'grace', email: 'ada@example.com', preferred_username: 'ada' }],
     ['no user', 'subject', { sub: '' }],
     ['another issuer', 'issuer', { iss: 'https://evil.example' }],
     ['another client', 'audience', { aud: 'other' }],
