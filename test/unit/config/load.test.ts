@@ -122,6 +122,11 @@ it.each([
   expect(loaded(text, { env: DEMO }).settings.routes.length).toBeGreaterThan(0)
 })
 
+it('the README shows the whole of it in 18 lines, and nothing is left to be warned about', () => {
+  expect(readmeYaml().trimEnd().split('\n')).toHaveLength(18)
+  expect(loaded(readmeYaml()).warnings).toEqual([])
+})
+
 it.each`
   upstream            | strip    | lands        | because
   ${'http://a:1'}     | ${false} | ${'/api'}    | ${'the path is forwarded as it is'}
