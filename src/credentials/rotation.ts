@@ -171,12 +171,13 @@ export const told = (before: Rotation, words: readonly CredentialWord[], now: In
     )
     .filter((entry) => !active || isWanted(entry, active) || (!isProven(active) && active.toldAt === undefined && !active.heldFrom))
     .toSorted((a, b) => (b.toldAt ?? 0) - (a.toldAt ?? 0))[0]
+  // Of several the last one, also where it cannot be followed: what was ordered before it is no longer wanted.
+  const lastOrderAt = Math.max(0, ...fresh.filter(({ kind }) => kind === 'promoted').map(({ at }) => at))
   const order = entries
     .filter((entry) => isUsable(entry, now))
     .map((entry) => ({ entry, at: lastWordOf(fresh, 'promoted', entry.id) ?? 0 }))
     // Each order is followed once; what the provider said after it counts more.
-    .filter(({ entry, at }) => at > Math.max(entry.orderedAt ?? 0, entry.rejectedAt ?? 0))
-    .toSorted((a, b) => b.at - a.at)[0]
+    .find(({ entry, at }) => at === lastOrderAt && at > Math.max(entry.orderedAt ?? 0, entry.rejectedAt ?? 0))
   const next = order?.entry ?? spoken
   if (next) entries = promoted(entries, next.id, now)
   if (order)

@@ -71,6 +71,34 @@ describe('an order of an operator', () => {
     }
     expect(m.active()).toBe('new')
   })
+  // The earlier one was followed at the next look, two seconds after the later one, and left in force.
+  it.each([
+    ['are heard at once', 0],
+    ['lie there when a replica restarts', 3],
+  ])('of several the last one counts, and goes on counting, when they %s', (_name, afterMinutes) => {
+    const m = rotating()
+    const first = m.word('new', 'promoted')
+    if (afterMinutes > 0) m.hear(first)
+    m.wait(minutes(afterMinutes))
+    m.wait(seconds(1))
+    const words = [first, m.word('old', 'promoted')]
+    const late = machine()
+    late.look(OLD, NEW)
+    late.wait(minutes(2 * afterMinutes))
+    for (const one of [m, late])
+      for (let n = 0; n < 4; n += 1) {
+        one.wait(seconds(2))
+        one.hear(...words)
+        expect(one.active()).toBe('old')
+      }
+  })
+  it('that cannot be followed here does not bring back the one before it', () => {
+    const m = rotating()
+    m.say('new', 'accepted')
+    m.wait(seconds(1))
+    m.hear(m.word('new', 'promoted', instant(m.now() - 500)), m.word('only elsewhere', 'promoted'))
+    expect(m.active()).toBe('old')
+  })
   it('against the clock holds, too: activate_after does not undo it', () => {
     const m = machine({ ...ROTATION, probes: false, activateAfterMs: minutes(60) })
     m.look(OLD)
