@@ -34,16 +34,19 @@ const wanted = (a: Entry, b: Entry): number =>
   (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
 
 /**
- * Who stands in, best first: proven ones, the last accepted before others; then, where nothing is known, the oldest of the first source: of two
- * certificates the provider more likely knows the older one already.
+ * Who stands in, best first: proven ones, the last accepted before others; then those that would be better, for one of them is what is registered next; then,
+ * where nothing is known, the oldest of the first source: of two certificates the provider more likely knows the older one already. What is retired comes
+ * last, however well it did in its time: a folder that nobody tidies would leave no try for the others.
  */
 export const substitutes = (entries: readonly Entry[], now: Instant): readonly Entry[] =>
   entries
     .filter((entry) => entry.phase !== 'active' && isUsable(entry, now))
     .toSorted(
       (a, b) =>
+        Number(a.phase === 'retired') - Number(b.phase === 'retired') ||
         Number(isProven(b)) - Number(isProven(a)) ||
         (isProven(a) ? lastProof(b) - lastProof(a) : 0) ||
+        Number(b.phase === 'probing') - Number(a.phase === 'probing') ||
         a.source - b.source ||
         Number(b.isPresent) - Number(a.isPresent) ||
         (a.notBefore ?? 0) - (b.notBefore ?? 0) ||

@@ -73,6 +73,29 @@ describe('the one in use is not given up for a worse one', () => {
   })
 })
 
+// Those that had been in use before it were asked instead, each of which the provider had long forgotten.
+it('when the one in use is removed at the provider, the next one is tried, however many that were used before it lie there still', () => {
+  const m = machine()
+  const used = Array.from({ length: 6 }, (_, n) => found(`used-${n}`, { notBefore: after(NOON, millis((n - 50) * DAY)) }))
+  used.forEach((one, n) => {
+    m.look(...used.slice(0, n + 1))
+    proven(m, one.id)
+    m.wait(millis(2 * DAY))
+  })
+  m.look(...used, NEW)
+  m.say('new', 'rejected')
+  m.say('used-5', 'rejected')
+  expect(m.tries()).toEqual(['used-5', 'new', 'used-4', 'used-3'])
+  // After a restart nobody knows which of them were used.
+  const late = machine()
+  late.look(...used)
+  late.hear(m.word('used-5', 'accepted', late.now()))
+  late.look(...used, NEW)
+  late.wait(seconds(1))
+  late.say('used-5', 'rejected')
+  expect(late.tries().slice(0, 2)).toEqual(['used-5', 'new'])
+})
+
 // Each replica asked once a minute, for as long as the files were there.
 it('a new one that another new one overtook is no longer probed', () => {
   const m = machine()
