@@ -160,7 +160,8 @@ const killed: Order = async ({ world, name, random }) => {
   const isFirst = random.int(0, 2) === 0
   world.put(name, pair)
   // Where there is one place, a registration before the file is everywhere would leave some replica with nothing that is taken.
-  if (isFirst || world.provider === 'keycloak') await world.allSay(pair, WAITING)
+  // Who pulls the document registers it himself: there nobody need be seen waiting.
+  if (world.provider === 'keycloak' || (isFirst && world.provider === 'entra')) await world.allSay(pair, WAITING)
   world.registry.register(pair)
   await wait(random.int(0, 1_500))
   await world.kill(victim)
