@@ -1,6 +1,6 @@
 import type { CredentialId, CredentialVerdict, CredentialWord } from '../domain/credential.ts'
 import { backoff } from '../kernel/backoff.ts'
-import { after, between, millis } from '../kernel/time.ts'
+import { after, between, millis, minutes } from '../kernel/time.ts'
 import type { Instant, Millis } from '../kernel/time.ts'
 import { isBetter, isProven, isTroubled, isUsable, isWanted, lastWordOf, substitutes } from './choice.ts'
 import { AHEAD_MAX_MS, inOurPast } from './set-back.ts'
@@ -33,6 +33,8 @@ export interface Entry {
   readonly rejection: string | undefined
   /** Rejections of late, for the demotion; oldest first. */
   readonly failures: readonly Instant[]
+  /** When it was put aside for them, the last time. */
+  readonly asideAt: Instant | undefined
   /** Probes without an acceptance since the last one. */
   readonly attempts: number
   readonly nextProbeAt: Instant
@@ -107,6 +109,7 @@ const entryOf = (found: Found, { withdrawn }: Rotation, now: Instant): Entry => 
   rejectedAt: undefined,
   rejection: undefined,
   failures: [],
+  asideAt: undefined,
   attempts: 0,
   nextProbeAt: now,
 })
@@ -210,7 +213,9 @@ export const settled = (before: Rotation, now: Instant, settings: RotationSettin
     if (next) entries = promoted(entries, next.id, now)
     else if (active) entries = entries.map((entry) => (entry === active ? { ...entry, phase: 'retired', since: now } : entry))
   } else if (isFailing(active, now, settings)) {
-    const next = substitutes(entries, now).find((other) => isProven(other) && (other.acceptedAt ?? 0) >= (active.failures[0] ?? 0))
+    const next = substitutes(entries, now).find(
+      (other) => isProven(other) && (other.acceptedAt ?? 0) >= (active.failures[0] ?? 0) && !isJustPutAside(other, now),
+    )
     if (next) entries = demoted(entries, active.id, next.id, now)
   }
   // 2. A better one has been accepted often enough, or long enough, or the active one is rejected anyway.
@@ -228,7 +233,7 @@ const isRipe = (entry: Entry, active: Entry | undefined, now: Instant, settings:
   const { series, acceptedAt } = entry
   // What the provider said while it is news: it may have forgotten since what it knew then.
   if (series && acceptedAt !== undefined && between(acceptedAt, now) < settings.wordMs) {
-    if (active && isTroubled(active)) return true
+    if (active && isTroubled(active) && !isJustPutAside(entry, now)) return true
     if (series.count >= settings.acceptances && between(series.since, acceptedAt) >= settings.spreadMs) return true
   }
   if (settings.probes || settings.activateAfterMs === undefined) return false
@@ -236,6 +241,10 @@ const isRipe = (entry: Entry, active: Entry | undefined, now: Instant, settings:
   const from = Math.max(entry.firstSeenAt, entry.notBefore ?? 0, isTroubled(entry) ? (entry.rejectedAt ?? 0) : 0) as Instant
   return now >= after(from, settings.activateAfterMs)
 }
+
+/** Where each of two is known to a part of the provider only, they would take turns with every few requests: each request falls back anyway. */
+const isJustPutAside = ({ asideAt }: Entry, now: Instant): boolean => asideAt !== undefined && between(asideAt, now) < ASIDE_MS
+const ASIDE_MS = minutes(1)
 
 /** Once is enough for one that has never been accepted: it is in use because something had to be. What was before an operator's order does not count. */
 const isFailing = (active: Entry, now: Instant, settings: RotationSettings): boolean =>
@@ -266,5 +275,5 @@ const promoted = (entries: readonly Entry[], id: CredentialId, now: Instant): re
 /** Out of use until it is accepted again. One that is in memory only stays the fallback: nobody could bring it back. */
 const demoted = (entries: readonly Entry[], from: CredentialId, to: CredentialId, now: Instant): readonly Entry[] =>
   promoted(entries, to, now).map((entry) =>
-    entry.id === from ? { ...entry, phase: entry.isPresent ? 'probing' : 'retiring', toldAt: undefined } : entry,
+    entry.id === from ? { ...entry, phase: entry.isPresent ? 'probing' : 'retiring', toldAt: undefined, asideAt: now } : entry,
   )

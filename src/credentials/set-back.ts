@@ -35,6 +35,7 @@ const moveTo = (now: Instant, entry: Entry): Entry => {
     orderedAt: ifAny(entry.orderedAt),
     heldFrom: ifAny(entry.heldFrom),
     rejectedAt: ifAny(entry.rejectedAt),
+    asideAt: ifAny(entry.asideAt),
     failures: entry.failures.map(moved),
     nextProbeAt: moved(entry.nextProbeAt),
   }

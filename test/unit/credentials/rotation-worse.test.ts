@@ -96,6 +96,28 @@ it('when the one in use is removed at the provider, the next one is tried, howev
   expect(late.tries().slice(0, 2)).toEqual(['used-5', 'new'])
 })
 
+// They took turns every third request, each turn a line of the audit trail and three of the log.
+it('two certificates, each of them known to a part of the provider, take turns once a minute at most', () => {
+  const m = rotating()
+  proven(m, 'new')
+  const turns: (string | undefined)[] = [m.active()]
+  for (let n = 0; n < 3000; n += 1) {
+    const knows = n % 2 === 0 ? 'old' : 'new'
+    const tried = m.tries()
+    for (const name of tried.slice(0, tried.indexOf(knows as never) + 1)) m.say(name, name === knows ? 'accepted' : 'rejected')
+    if (m.active() !== turns.at(-1)) turns.push(m.active())
+    m.wait(millis(100))
+  }
+  expect(turns.length).toBeLessThan(7)
+  // Nothing of it lasts: once all parts know the new one, it is used first again.
+  for (let n = 0; n < 4; n += 1) {
+    m.say('old', 'rejected')
+    m.say('new', 'accepted')
+    m.wait(minutes(1))
+  }
+  expect(m.active()).toBe('new')
+})
+
 // Each replica asked once a minute, for as long as the files were there.
 it('a new one that another new one overtook is no longer probed', () => {
   const m = machine()
