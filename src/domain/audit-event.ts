@@ -68,6 +68,8 @@ export type AuditEvent = AuditWho &
         readonly code: string
         readonly rule?: string | undefined
       }
+    /** The rule of a route let somebody in whom the upstream's own log does not name, or not everybody. Once for each state of their claims and replica. */
+    | { readonly event: 'access.allowed'; readonly route: string; readonly principal: 'user' | 'app' | 'none' }
     /** An access token was used here for the first time; once per token, replica and while it is remembered. */
     | { readonly event: 'caller.accepted'; readonly kind: 'user' | 'application'; readonly client?: string | undefined }
     /** Not one per request: each token once, and none beyond what an address may get wrong. */

@@ -1,5 +1,6 @@
 import httpProxy from '@fastify/http-proxy'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { AuditWho } from '../domain/audit-event.ts'
 import type { Broker } from '../domain/broker.ts'
 import type { ProblemCode } from '../domain/problem.ts'
 import { problem } from '../domain/problem.ts'
@@ -20,6 +21,7 @@ import { challenge } from './bearer-challenge.ts'
 import type { EdgeContext } from './edge-context.ts'
 import { noteCsrf, sendProblem, visitorOf, watch } from './edge-context.ts'
 import { csrfFacts, csrfRefusal, isPreflight } from './guard-csrf.ts'
+import { noteAllowed } from './note-allowed.ts'
 import { metadataUrl } from './protected-resource.ts'
 import type { BearerRoutesDeps, Hands } from './proxy-bearer.ts'
 import { bearerDoor } from './proxy-bearer.ts'
@@ -80,6 +82,7 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
   const isOpen = principal === 'none' && decide === undefined
   const { store, broker, waiting = { count: 0 } } = deps
 
+  const noteRuled = noteAllowed(context, route)
   const identity = deps.identity?.(route)
   const takesSessions = route.callers?.includes('session') ?? true
   const takesBearers = route.callers?.includes('bearer') === true
@@ -99,16 +102,15 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
     session: Session,
   ): void => {
     const { requestId, address } = visitorOf(context, request)
-    const { subject, tenant, provider } = session.card
     const { code, rule } = decision
-    const who = { requestId, address, sessionRef: session.ref, provider, subject, tenant }
-    context.audit.record({ ...who, event: 'access.denied', route: route.name, principal, code, rule })
+    context.audit.record({ requestId, address, ...whoOf(session), event: 'access.denied', route: route.name, principal, code, rule })
     refuse(request, reply, code, session)
   }
 
   const forward = (request: FastifyRequest, reply: FastifyReply, target: CanonicalTarget, from: Arrived, access?: AccessToken): void => {
-    reply.hijack()
     const { session, lastSeenAt } = from
+    if (session) noteRuled(request, session, () => whoOf(session))
+    reply.hijack()
     const idleEndsAt = lastSeenAt !== undefined && deps.idleTimeout !== undefined ? after(lastSeenAt, deps.idleTimeout) : undefined
     deps.forwarder.forward({
       request: request.raw,
@@ -143,6 +145,7 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
   }
 
   const forwardBearer: Hands['forward'] = (request, reply, target, startedAt, { caller }, access) => {
+    noteRuled(request, caller, () => ({ subject: caller.subject, tenant: caller.tenant }))
     reply.hijack()
     deps.forwarder.forward({
       request: request.raw,
@@ -269,6 +272,8 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
     later(request, reply, slow(request, reply, target, cookie, startedAt))
   }
 }
+
+const whoOf = ({ ref, card: { subject, tenant, provider } }: Session): AuditWho => ({ sessionRef: ref, provider, subject, tenant })
 
 interface Arrived {
   readonly startedAt: number

@@ -120,9 +120,11 @@ const expectRefused = async (cookie: string, rule: Rule, code: 'policy.denied' |
 const expectServed = async (cookie: string, rule: Rule): Promise<void> => {
   for (const principal of ['app', 'user', 'none'] as const) {
     const before = { events: host.events.length, seen: host.upstreamSaw.length }
-    expect([principal, (await ask(cookie, principal, rule)).status]).toEqual([principal, 200])
-    expect(host.events.length, 'an allowed request is not an audit event').toBe(before.events)
-    expect(host.upstreamSaw.length).toBe(before.seen + 1)
+    for (const _time of [1, 2]) expect([principal, (await ask(cookie, principal, rule)).status]).toEqual([principal, 200])
+    expect(host.events.slice(before.events), 'once for each state of the claims').toEqual([
+      expect.objectContaining({ event: 'access.allowed', route: `${principal}/${rule}`, principal, subject: the.alice.sub }),
+    ])
+    expect(host.upstreamSaw.length).toBe(before.seen + 2)
   }
 }
 
@@ -243,6 +245,33 @@ describe('an app route never serves whom its rule does not let in', () => {
     for (const principal of ['app', 'user', 'none'] as const) expect((await ask('', principal, 'admin')).status).toBe(401)
     expect(host.upstreamSaw).toHaveLength(0)
   })
+})
+
+it('whom a rule lets in is audited: once for each state of the claims, again when they were read anew, and with none of them', async () => {
+  await open()
+  const cookie = await signIn({ claims: { roles: ['admin'], dept: 'canary-dept' }, tenant: 't1' })
+  const allowed = () => host.events.filter(({ event }) => event === 'access.allowed')
+  for (const _time of [1, 2, 3]) expect((await ask(cookie, 'app', 'admin')).status).toBe(200)
+  expect((await ask(cookie, 'app', 'tenant')).status).toBe(200)
+  expect(allowed()).toEqual([
+    {
+      event: 'access.allowed',
+      route: 'app/admin',
+      principal: 'app',
+      subject: the.alice.sub,
+      tenant: 't1',
+      provider: 'default',
+      address: expect.stringMatching(/^127\./),
+      requestId: expect.stringMatching(/^[0-9a-f]{32}$/),
+      sessionRef: host.store.refOf(cookie.split('=')[1] ?? ''),
+    },
+    expect.objectContaining({ route: 'app/tenant' }),
+  ])
+  const opened = await host.store.open(cookie.split('=')[1] ?? '')
+  if (opened.kind !== 'found') throw new Error(opened.kind)
+  await host.store.save(opened.held.session, { grant: opened.held.session.grant, tokens: [] })
+  expect((await ask(cookie, 'app', 'admin')).status).toBe(200)
+  expect(allowed().map((event) => 'route' in event && event.route)).toEqual(['app/admin', 'app/tenant', 'app/admin'])
 })
 
 it('a nested rule opens for exactly those it names', async () => {

@@ -204,9 +204,14 @@ describe('a caller with an access token', () => {
 })
 
 describe('an application that calls for itself', () => {
-  it('gets the application’s token where a rule names it', async () => {
-    expect((await host.ask('/api/jobs', { headers: bearer(await daemon()) })).status).toBe(200)
-    expect(host.upstreamSaw).toHaveLength(1)
+  it('gets the application’s token where a rule names it, which is audited once per token', async () => {
+    const own = await daemon()
+    const since = host.events.length
+    for (const _time of [1, 2]) expect((await host.ask('/api/jobs', { headers: bearer(own) })).status).toBe(200)
+    expect(host.upstreamSaw).toHaveLength(2)
+    expect(host.events.slice(since).filter(({ event }) => event === 'access.allowed')).toMatchObject([
+      { route: 'api/jobs', principal: 'app', subject: 'nightly' },
+    ])
   })
   it.each<[string, Readonly<Record<string, unknown>>]>([
     ['is not let in by a role it has', { sub: 'other', client_id: 'other', roles: ['reader'] }],

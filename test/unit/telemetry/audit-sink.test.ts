@@ -32,6 +32,7 @@ const EVENTS: readonly AuditEvent[] = [
     providerCode: 'p',
   },
   { ...who, event: 'token.revoked', outcome: 'revoked' },
+  { ...who, event: 'access.allowed', route: 'orders', principal: 'app' },
   { ...who, event: 'access.denied', route: 'orders', principal: 'user', code: 'policy.denied', rule: 'role' },
   { ...who, event: 'csrf.refused', route: 'orders', code: 'csrf.cross-site' },
   { ...who, event: 'admin.command', command: 'sessions end', outcome: 'ended' },
