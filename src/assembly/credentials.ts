@@ -20,6 +20,8 @@ import type { Telemetry } from './telemetry.ts'
 export interface CredentialsDeps extends Pick<Telemetry, 'log' | 'metrics' | 'audit'> {
   readonly app: string
   readonly provider: string
+  /** Names this replica. */
+  readonly replica: string
   readonly profile: ProviderProfile
   readonly publicUrl: URL
   readonly settings: ProviderSettings

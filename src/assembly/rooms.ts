@@ -92,6 +92,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
   const credential = await wireCredentials({
     app: APP,
     provider: PROVIDER,
+    replica: storeDeps.replica,
     profile,
     publicUrl: settings.publicUrl,
     settings: configured,

@@ -1,4 +1,4 @@
-import type { AdminCredentials, AdminCredentialVerdict } from '../contract/admin.ts'
+import type { AdminCredentialOrdered, AdminCredentials, AdminCredentialVerdict } from '../contract/admin.ts'
 import { adminClient, tellProblem } from './admin-client.ts'
 import { EXIT, json, UsageError, type Command, type ExitCode, type Options, type Shell } from './command.ts'
 import { labelled, table } from './text-table.ts'
@@ -66,11 +66,20 @@ const order = async (what: 'promote' | 'withdraw', options: Options, shell: Shel
   const path = `/admin/credentials/${name}/${what}`
   const answer = await client({ method: 'POST', path, ...(what === 'withdraw' && { body: { force: options.force } }) })
   if (answer.kind === 'problem') return tellProblem(answer.problem, shell)
-  const { outcome } = answer.value as { readonly outcome: 'done' | 'here-only' }
-  const done = what === 'promote' ? 'it is used from now on' : 'it is used no more: remove its files, too'
-  const where = outcome === 'done' ? '' : '; the other replicas do not know yet, the store does not answer: this one goes on telling them'
-  shell.out(options.output === 'json' ? json({ outcome }) : `${done}${where}\n`)
-  return outcome === 'done' ? EXIT.ok : EXIT.unreachable
+  const ordered = answer.value as AdminCredentialOrdered
+  shell.out(options.output === 'json' ? json(ordered) : `${orderedText(what, ordered)}\n`)
+  return ordered.outcome === 'done' ? EXIT.ok : EXIT.unreachable
+}
+
+/** What holds now, where, and what is left to do. */
+const orderedText = (what: 'promote' | 'withdraw', { outcome, replicas, missing }: AdminCredentialOrdered): string => {
+  const [verb, then] = what === 'promote' ? ['used', ''] : ['used no more', '\nremove it at the provider, and its files everywhere']
+  if (outcome === 'done')
+    return `${verb} from now on, by ${replicas === 1 ? 'this replica, the only one' : `all ${replicas} replicas`}${then}`
+  if (outcome === 'here-only')
+    return `${verb} by this replica; the others do not know: the store does not answer. This one goes on telling them while it runs\ndo it again, or look at each replica with \`credentials status\`${then}`
+  const who = missing.length === 0 ? 'the store did not say who has' : `not yet by ${missing.join(', ')}`
+  return `${verb} by this replica, and stored for the others, of which not all have confirmed it: ${who}\nthey follow within two seconds of reaching the store; those that cannot reach it go on as before: do it again until all confirm, or end them${then}`
 }
 
 export const credentialsCommands: readonly Command[] = [

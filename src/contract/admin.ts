@@ -90,7 +90,17 @@ export interface AdminCredentials {
   readonly faults: readonly { readonly setting: string; readonly file: string; readonly fault: string; readonly message: string }[]
 }
 
-/** `POST /admin/credentials/{name}/verify`. `promote` and `withdraw` answer `{ outcome: 'done' | 'here-only' }`; `withdraw` takes `{ "force": true }`. */
+/** `POST /admin/credentials/{name}/promote`, and `withdraw`, which takes `{ "force": true }`. */
+export interface AdminCredentialOrdered {
+  /** `done`: every replica follows it. `unconfirmed`: it is stored, and not all have said so. `here-only`: the store did not take it; this replica goes on trying. */
+  readonly outcome: 'done' | 'unconfirmed' | 'here-only'
+  /** How many were heard of within the last half minute, this one included. */
+  readonly replicas: number
+  /** Names of those that have not said within five seconds that they follow it. */
+  readonly missing: readonly string[]
+}
+
+/** `POST /admin/credentials/{name}/verify`. */
 export interface AdminCredentialVerdict {
   readonly verdict: 'accepted' | 'rejected' | 'none'
   /** The provider's code, or why nobody answered. */

@@ -15,13 +15,15 @@ import { between, instant } from '../kernel/time.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
 import { isProven, isTroubled, probesDue, tries } from './choice.ts'
 import type { Faulty, Loaded, Look, Source } from './loaded.ts'
+import { createFollowers } from './followers.ts'
+import { hurried } from './hurried.ts'
 import { createPublisher } from './publisher.ts'
 import type { PublicJwk } from './public-key.ts'
 import { createReporter } from './reporter.ts'
 import { lostOrders } from './lost-orders.ts'
 import { answered, EMPTY, looked, settled, told } from './rotation.ts'
 import type { Rotation, RotationSettings } from './rotation.ts'
-import { FIRST_WORD_WITHIN, LOOK_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
+import { FIRST_WORD_WITHIN, HURRIED_EVERY, LOOK_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
 import { overviewOf } from './status.ts'
 import type { Words } from './words.ts'
 
@@ -36,6 +38,8 @@ export interface CredentialSetDeps {
   /** Where each kind is registered, in the words of the profile. */
   readonly registeredAt: CredentialFacts['registeredAt']
   readonly words: Words
+  /** Of this replica, for operators. */
+  readonly replica: string
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
@@ -58,7 +62,8 @@ export interface CredentialSet extends Required<CredentialSource>, CredentialAdm
   isReady(): boolean
   /** For `client-jwks.json`: current and next keys, also those that only other replicas have. In one order everywhere. */
   publicKeys(): readonly PublicJwk[]
-  stop(): void
+  /** Resolves when the others have been told. */
+  stop(): Promise<void>
 }
 
 /** Loaded with its first look done; asks nobody before `start`. */
@@ -71,6 +76,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
   const saidAt = new Map<CredentialId, Instant>()
   const reporter = createReporter(deps)
   const publisher = createPublisher(words, clock)
+  const followers = createFollowers({ words, clock, name: deps.replica, signal: stopped.signal })
   let looks: readonly Look[] = sources.map(() => ({ kind: 'unreadable', loaded: [], faults: [] }))
   let state: Rotation = EMPTY
   let probe: Probe | undefined
@@ -133,7 +139,8 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     else unsaid.set(`${word.kind} ${word.id}`, word)
     return done
   }
-  const listen = async (): Promise<void> => {
+  const listenOnce = async (): Promise<void> => {
+    await followers.present(state)
     for (const word of [...unsaid.values()]) await say(word)
     const heard = await words.heard()
     if (heard === 'unavailable') return
@@ -147,7 +154,11 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
       if (probe && beginning === 'asking') void begin(probe)
     }
     for (const word of lostOrders(state, heard)) unsaid.set(`${word.kind} ${word.id}`, word)
+    await followers.present(state)
   }
+  let listening = Promise.resolve()
+  /** One after the other: what was read first is not to be the last that is believed. */
+  const listen = (): Promise<void> => (listening = listening.then(listenOnce, listenOnce))
 
   /** Nothing that is at hand is taken by the provider, as far as is known. */
   const isRejected = (): boolean => tries(state, clock.now()).every(isTroubled)
@@ -209,8 +220,11 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     const entry = state.entries.find((one) => one.id === id)
     const before = Math.max(state.withdrawn.get(id) ?? 0, state.restored.get(id) ?? 0, kind === 'promoted' ? (entry?.rejectedAt ?? 0) : 0)
     const at = instant(Math.max(now, before + 1))
-    step(told(state, [{ id, kind, at }], now, settings))
-    return (await say({ kind, id, at })) === 'stored' ? 'done' : 'here-only'
+    const word = { kind, id, at } as const
+    step(told(state, [word], now, settings))
+    if ((await say(word)) !== 'stored') return { outcome: 'here-only', replicas: 1, missing: [] }
+    const { isHeard, replicas, missing } = await followers.followedBy(word)
+    return { outcome: isHeard && missing.length === 0 ? 'done' : 'unconfirmed', replicas, missing }
   }
 
   await look()
@@ -228,6 +242,9 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
       beginning = 'listening'
       probe = ask
       mayProbe = may
+      const listenNow = hurried(listen, HURRIED_EVERY, clock, stopped.signal)
+      // An order is followed at once; the look every two seconds is for when the channel is down.
+      words.onSaid((kind) => kind !== 'follows' && listenNow())
       // The only way out of the loop is the abort of its sleep.
       watch().catch(() => undefined)
     },
@@ -254,6 +271,9 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
       return others.length === 0 && !force ? 'last-usable' : order(id, 'withdrawn')
     },
     publicKeys: () => publisher.keys([...held.values()], state, clock.now()),
-    stop: () => stopped.abort(),
+    stop: async () => {
+      stopped.abort()
+      await followers.leave()
+    },
   }
 }

@@ -24,5 +24,12 @@ export const WORD_MS = minutes(15)
 export const LOOK_EVERY = seconds(5)
 export const WORDS_EVERY = seconds(2)
 export const TURN_EVERY = millis(500)
+/** How often a replica says that it is there, and for how long it counts as there after that. */
+export const FOLLOWS_EVERY = seconds(10)
+export const FOLLOWER_MS = seconds(30)
+/** How long an order waits for the replicas to say that they follow it: those whose event channel is down look twice in that time. */
+export const FOLLOWED_WITHIN = seconds(5)
+/** Who is told that there is something to hear listens at once, and not again before this, however often it is said. */
+export const HURRIED_EVERY = millis(200)
 /** How long a replica that begins waits for what the provider says of its credentials. */
 export const FIRST_WORD_WITHIN = seconds(5)

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import type { CredentialBoard, CredentialId, CredentialWord } from '../domain/credential.ts'
 import { between, instant, minutes } from '../kernel/time.ts'
 import type { Clock, Millis } from '../kernel/time.ts'
-import { WORD_MS } from './settings.ts'
+import { FOLLOWER_MS, WORD_MS } from './settings.ts'
 
 export interface WordsDeps {
   readonly board: CredentialBoard
@@ -18,6 +18,10 @@ export interface Words {
   say(word: Omit<CredentialWord, 'at'> & { readonly at?: CredentialWord['at'] }): Promise<'stored' | 'unavailable'>
   /** Sealed ones only. */
   heard(): Promise<readonly CredentialWord[] | 'unavailable'>
+  /** Takes back what this replica said. */
+  unsay(kind: CredentialWord['kind'], id: CredentialId): Promise<void>
+  /** There may be something new to hear; anybody who reaches Redis can say so. undefined: of any kind. */
+  onSaid(listener: (kind: CredentialWord['kind'] | undefined) => void): void
 }
 
 const HOUR = 60
@@ -29,11 +33,15 @@ const LIES_FOR: Readonly<Record<CredentialWord['kind'], Millis>> = {
   promoted: ORDERS_LIE_FOR,
   published: minutes(24 * HOUR),
   withdrawn: ORDERS_LIE_FOR,
+  follows: FOLLOWER_MS,
 }
+/** Told to everybody at once; the others are heard when somebody looks. */
+const TOLD: ReadonlySet<CredentialWord['kind']> = new Set(['promoted', 'withdrawn', 'follows'])
 const KINDS: ReadonlySet<string> = new Set(Object.keys(LIES_FOR))
 const FIELD = /^([a-z]{1,16})\.([\w-]{22,60})$/
 const VALUE = /^1\.(\d{1,16})\.([\w-]{22})\.([\w-]{0,5000})$/
-const WORDS_MAX = 256
+/** One of each replica, and a few of each credential. */
+const WORDS_MAX = 1024
 
 export const createWords = ({ board, sign, scope, clock }: WordsDeps): Words => {
   // Each part after its length (the sealer sees to it): no two words have one seal.
@@ -43,7 +51,7 @@ export const createWords = ({ board, sign, scope, clock }: WordsDeps): Words => 
     say: async (said) => {
       const word: CredentialWord = { at: clock.now(), ...said }
       const text = Buffer.from(word.text ?? '', 'utf8').toString('base64url')
-      return board.put(`${word.kind}.${word.id}`, `1.${word.at}.${sealOf(word)}.${text}`, LIES_FOR[word.kind])
+      return board.put(`${word.kind}.${word.id}`, `1.${word.at}.${sealOf(word)}.${text}`, LIES_FOR[word.kind], TOLD.has(word.kind))
     },
     heard: async () => {
       const fields = await board.read()
@@ -60,6 +68,13 @@ export const createWords = ({ board, sign, scope, clock }: WordsDeps): Words => 
       if (over.length > 0) await board.drop(over)
       return words
     },
+    unsay: (kind, id) => board.drop([`${kind}.${id}`]),
+    onSaid: (listener) =>
+      board.onTold((field) => {
+        const kind = FIELD.exec(field ?? '')?.[1]
+        if (field === undefined) listener(undefined)
+        else if (kind !== undefined && KINDS.has(kind)) listener(kind as CredentialWord['kind'])
+      }),
   }
 }
 

@@ -91,18 +91,22 @@ export type CredentialId = string & { readonly __credentialId: true }
 
 /** What replicas tell each other of a credential: that the provider accepted it, and what operators ordered. That it was rejected stays where it happened. */
 export interface CredentialWord {
+  /** Of `follows`: of the replica that says which orders it follows. */
   readonly id: CredentialId
-  readonly kind: 'accepted' | 'promoted' | 'withdrawn' | 'published'
+  readonly kind: 'accepted' | 'promoted' | 'withdrawn' | 'published' | 'follows'
   readonly at: Instant
-  /** Of `published`: the public key, JSON. */
+  /** JSON. Of `published`: the public key. Of `follows`: the replica's name, and the orders. */
   readonly text?: string
 }
 
 /** Where the words lie: written under (kind, id), the later over the earlier. Nothing in it is trusted before its seal is checked. */
 export interface CredentialBoard {
-  put(field: string, sealed: string, forMs: Millis): Promise<'stored' | 'unavailable'>
+  /** @param isTold to everybody who listens, at once */
+  put(field: string, sealed: string, forMs: Millis, isTold: boolean): Promise<'stored' | 'unavailable'>
   read(): Promise<ReadonlyMap<string, string> | 'unavailable'>
   drop(fields: readonly string[]): Promise<void>
+  /** Somebody says that something was put there. It may be a lie, and what is true may go untold: a reason to look, and nothing more. undefined: anything may have been. */
+  onTold(listener: (field: string | undefined) => void): void
 }
 
 /** What an operator sees of one credential. */
@@ -148,7 +152,16 @@ export interface CredentialOverview {
   readonly faults: readonly { readonly setting: string; readonly file: string; readonly fault: string; readonly message: string }[]
 }
 
-export type CredentialOrdered = 'done' | 'here-only' | 'unknown' | 'not-usable' | 'last-usable'
+export type CredentialOrdered = CredentialFollowed | 'unknown' | 'not-usable' | 'last-usable'
+/** What became of an order. */
+export interface CredentialFollowed {
+  /** `done`: every replica follows it. `unconfirmed`: it is stored, and not all have said so. `here-only`: the store did not take it; this replica goes on trying. */
+  readonly outcome: 'done' | 'unconfirmed' | 'here-only'
+  /** How many were heard of within the last half minute, this one included. */
+  readonly replicas: number
+  /** Those of them that have not said within five seconds that they follow it. */
+  readonly missing: readonly string[]
+}
 
 /** For operators. */
 export interface CredentialAdmin {

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { AdminCredentials, AdminCredentialVerdict } from '../contract/admin.ts'
+import type { AdminCredentialOrdered, AdminCredentials, AdminCredentialVerdict } from '../contract/admin.ts'
 import type { CredentialOrdered, CredentialOverview, CredentialVerdict } from '../domain/credential.ts'
 import type { Instant } from '../kernel/time.ts'
 import type { Refuse } from './admin-session-routes.ts'
@@ -27,15 +27,19 @@ export const registerAdminCredentials = (app: FastifyInstance, deps: AdminCreden
       if (answer === 'unknown' || answer === 'ambiguous') return refuse(request, reply, 'credential.unknown')
       if (answer === 'not-usable') return refuse(request, reply, 'credential.not-usable')
       if (answer === 'last-usable') return refuse(request, reply, 'credential.last-usable')
-      return reply.send(typeof answer === 'string' ? { outcome: answer } : answer)
+      return reply.send(answer)
     })
   }
   command('verify', async (request, name) => {
     const verdict = await deps.verify(request.id, name)
     return typeof verdict === 'string' ? verdict : (saidOf(verdict) satisfies AdminCredentialVerdict)
   })
-  command('promote', (request, name) => deps.promote(request.id, name))
-  command('withdraw', (request, name) => deps.withdraw(request.id, name, isForced(request.body)))
+  const followed = (ordered: CredentialOrdered | 'ambiguous') =>
+    typeof ordered === 'string'
+      ? ordered
+      : ({ outcome: ordered.outcome, replicas: ordered.replicas, missing: ordered.missing } satisfies AdminCredentialOrdered)
+  command('promote', async (request, name) => followed(await deps.promote(request.id, name)))
+  command('withdraw', async (request, name) => followed(await deps.withdraw(request.id, name, isForced(request.body))))
 }
 
 const isForced = (body: unknown): boolean => typeof body === 'object' && body !== null && Reflect.get(body, 'force') === true

@@ -1,5 +1,5 @@
 import type { AuditSink } from '../domain/audit-event.ts'
-import type { CredentialAdmin, CredentialId, CredentialOverview, CredentialVerdict } from '../domain/credential.ts'
+import type { CredentialAdmin, CredentialId, CredentialOrdered, CredentialOverview, CredentialVerdict } from '../domain/credential.ts'
 
 export interface CredentialAdminDeps {
   readonly credentials: CredentialAdmin
@@ -7,6 +7,8 @@ export interface CredentialAdminDeps {
 }
 
 export type CredentialFound = { readonly kind: 'found'; readonly id: CredentialId } | { readonly kind: 'unknown' | 'ambiguous' }
+
+const wordOf = (ordered: CredentialOrdered | 'ambiguous'): string => (typeof ordered === 'string' ? ordered : ordered.outcome)
 
 /** What an operator may do about the gateway's own credentials. Each command is an audit event; none answers with anything secret. */
 export const credentialAdmin = ({ credentials, audit }: CredentialAdminDeps) => {
@@ -43,14 +45,14 @@ export const credentialAdmin = ({ credentials, audit }: CredentialAdminDeps) => 
     promote: async (requestId: string, name: string) => {
       const found = find(name)
       const outcome = found.kind === 'found' ? await credentials.promote(found.id) : found.kind
-      record(requestId, 'promote', outcome)
+      record(requestId, 'promote', wordOf(outcome))
       return outcome
     },
     /** @param force also the last usable one, after which nobody signs in until another one is there */
     withdraw: async (requestId: string, name: string, force: boolean) => {
       const found = find(name)
       const outcome = found.kind === 'found' ? await credentials.withdraw(found.id, force) : found.kind
-      record(requestId, 'withdraw', outcome)
+      record(requestId, 'withdraw', wordOf(outcome))
       return outcome
     },
   }

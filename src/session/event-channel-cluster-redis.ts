@@ -52,6 +52,8 @@ export const createClusterChannel = (deps: RedisDeps, channel: string, { masters
     const isOurs = (): boolean => ears.get(nameOf(at)) === ear
     ear.channel.start({
       change: hear,
+      // As often as there are primaries: whoever is told looks once.
+      word: (field) => listener?.word?.(field),
       armed: () => {
         // Whoever armed anew may have missed something in between, so all begin anew together.
         ear.armed = true

@@ -66,8 +66,9 @@ export const createRedisChannel = (deps: RedisDeps, channel: string, at?: RedisA
     lose()
   })
   client.on('message', (_channel: string, message: string) => {
-    const change = parseEvent(message)
-    if (change) listener?.change(change)
+    const event = parseEvent(message)
+    if (event?.kind === 'word') listener?.word?.(event.field)
+    else if (event) listener?.change(event)
     else deps.log.warn({}, 'a message on the event channel of the store is not ours')
   })
   const leave = (): void => {

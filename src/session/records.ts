@@ -149,6 +149,8 @@ export interface StoreConnection {
 /** What the event channel tells. Between `armed` and `lost` no change goes unseen, and a `beat` proves that all before it have been. */
 export interface ChannelListener {
   change(change: SessionChange): void
+  /** Something was put on the board of credentials, somebody says. */
+  word?(field: string): void
   armed(): void
   lost(): void
   /** @param at in ticks of the clock, when it was asked for */

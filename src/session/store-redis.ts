@@ -8,6 +8,7 @@ import { createRedisRecords } from './records-redis.ts'
 import { createSessionStore } from './session-store.ts'
 import type { RedisSettings } from './settings-redis.ts'
 import type { StoreDeps, Stores } from './store-memory.ts'
+import { withWords } from './word-channel.ts'
 
 export type { RedisSettings } from './settings-redis.ts'
 
@@ -15,7 +16,8 @@ export type { RedisSettings } from './settings-redis.ts'
 export const createRedisStores = (deps: StoreDeps & { readonly redis: RedisSettings; readonly onClock?: RedisDeps['onClock'] }): Stores => {
   const keys = redisKeys(deps.redis.keyPrefix, deps.app)
   const redis = { settings: deps.redis, clock: deps.clock, log: deps.log, metrics: deps.metrics, onClock: deps.onClock }
-  const { connection, channel } = openRedis(redis, keys.channel)
+  const { connection, channel: plain } = openRedis(redis, keys.channel)
+  const { channel, onWord } = withWords(plain)
   const records = createRedisRecords({ connection, keys })
   return {
     sessions: createSessionStore({
@@ -26,6 +28,6 @@ export const createRedisStores = (deps: StoreDeps & { readonly redis: RedisSetti
     }),
     once: createRedisOnceStore({ connection, keys }),
     directory: createSessionDirectory({ ...deps, records, idleTimeoutMs: deps.settings.idleTimeoutMs }),
-    credentials: createRedisCredentialBoard({ connection, keys }),
+    credentials: createRedisCredentialBoard({ connection, keys, onWord }),
   }
 }

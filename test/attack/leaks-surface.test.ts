@@ -62,14 +62,14 @@ describe('secrets come from files and references, and change without a restart',
     await source.reload()
     expect(await sent()).toBe('second-secret') // tried in the same request, because the first is rejected
     const first = source.overview().credentials.find(({ state }) => state === 'active')
-    expect(first && (await source.withdraw(first.id, false))).toBe('done')
+    expect(first && (await source.withdraw(first.id, false))).toMatchObject({ outcome: 'done' })
     await source.reload()
     expect(await sent()).toBe('second-secret')
     writeFileSync(path, '') // half written: what is in use stays in use
     await source.reload()
     expect(await sent()).toBe('second-secret')
     expect(JSON.stringify([lines, room.lines])).not.toMatch(/first-secret|second-secret/)
-    source.stop()
+    await source.stop()
     await room.provider.close()
     await hostile.close()
     rmSync(dir, { recursive: true })

@@ -4,6 +4,7 @@ import { systemClock } from '../../src/kernel/time.ts'
 import { createRedisCredentialBoard } from '../../src/session/credential-board-redis.ts'
 import { redisKeys } from '../../src/session/keys-redis.ts'
 import { openRedis } from '../../src/session/open-redis.ts'
+import { withWords } from '../../src/session/word-channel.ts'
 import { createLeastUser } from '../harness/redis-rights.ts'
 import { keyPrefix, sharedRedisUrl } from '../harness/redis.ts'
 import { credentialWordsContract } from './credential-words.ts'
@@ -26,8 +27,14 @@ describe.skipIf(!sharedRedisUrl)('with Redis', () => {
           keys.channel,
         )
         open.push(connection, channel)
-        await new Promise<void>((resolve) => connection.onReachable(resolve))
-        return createRedisCredentialBoard({ connection, keys })
+        const words = withWords(channel)
+        await Promise.all([
+          new Promise<void>((resolve) => connection.onReachable(resolve)),
+          new Promise<void>((armed) =>
+            words.channel.start({ armed, change: () => undefined, lost: () => undefined, beat: () => undefined }),
+          ),
+        ])
+        return createRedisCredentialBoard({ connection, keys, onWord: words.onWord })
       },
       endless: async () => {
         const all = await raw.keys(`${prefix}:*`)

@@ -59,7 +59,10 @@ describe('sallyport credentials, over the admin socket', () => {
       .toUpperCase()
       .replaceAll(/(..)(?=.)/g, '$1:')
       .slice(0, 29)
-    expect(await host.cli('credentials', 'promote', by)).toMatchObject({ code: 0, out: 'it is used from now on\n' })
+    expect(await host.cli('credentials', 'promote', by)).toMatchObject({
+      code: 0,
+      out: 'used from now on, by this replica, the only one\n',
+    })
     expect(await inUse()).toBe(next.thumbprint)
     expect(await host.cli('credentials', 'withdraw', next.thumbprint)).toMatchObject({ code: 0 })
     expect(await inUse()).not.toBe(next.thumbprint)
@@ -106,7 +109,7 @@ describe('sallyport credentials, over the admin socket', () => {
       code: 1,
       out: 'the provider rejects it: AADSTS700027\n',
     })
-    host.credentials.set.stop()
+    await host.credentials.set.stop()
   })
 
   it.each([

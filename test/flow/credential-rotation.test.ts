@@ -65,7 +65,7 @@ const replica = async (
     ask,
     active,
     stop: async () => {
-      test.set.stop()
+      await test.set.stop()
       await room.provider.close()
     },
   }
@@ -223,7 +223,7 @@ describe.concurrent('no refresh and no application token fails', { timeout: 60_0
       await world.allUse(NEW)
       const [first] = world.replicas
       const id = first?.set.overview().credentials.find(({ state }) => state === 'active')?.id
-      expect(id && (await first?.set.withdraw(id, false))).toBe('done')
+      expect(id && (await first?.set.withdraw(id, false))).toMatchObject({ outcome: 'done' })
       expect(first?.active()).toBe(OLD.thumbprint)
       await world.allUse(OLD)
       for (const { set, dir } of world.replicas) {

@@ -53,6 +53,7 @@ export const credentialSet = async (
     readonly settings?: Partial<RotationSettings>
     readonly sign?: (...parts: readonly string[]) => string
     readonly scope?: readonly string[]
+    readonly replica?: string
     readonly profile?: keyof typeof PROFILES
   } = {},
 ): Promise<TestSet> => {
@@ -62,6 +63,7 @@ export const credentialSet = async (
   const gauges = new Map<string, number>()
   const set = await createCredentialSet({
     provider: 'default',
+    replica: options.replica ?? 'r1',
     sources,
     settings: { ...ROTATION, ...options.settings },
     registeredAt: PROFILES[options.profile ?? 'generic'].credential.registeredAt,

@@ -4,7 +4,7 @@ import { readPair } from '../../../src/credentials/certificate.ts'
 import type { CredentialBoard, CredentialId } from '../../../src/domain/credential.ts'
 import { instant, minutes } from '../../../src/kernel/time.ts'
 import { createMemoryCredentialBoard } from '../../../src/session/credential-board.ts'
-import { manualClock } from '../../harness/clock.ts'
+import { manualClock, settle } from '../../harness/clock.ts'
 import { credentialSet } from '../../harness/credential-set.ts'
 import { selfSigned } from '../../harness/self-signed.ts'
 
@@ -58,9 +58,9 @@ describe('an order of an operator, in the whole fleet', () => {
   it('to use a withdrawn credential again holds for longer than the order is news', async () => {
     const { replica, wait } = fleet()
     const a = await replica(OLD, NEW)
-    expect(await a.set.withdraw(NEW.id, false)).toBe('done')
+    expect(await a.set.withdraw(NEW.id, false)).toMatchObject({ outcome: 'done' })
     await wait(1000)
-    expect(await a.set.promote(NEW.id)).toBe('done')
+    expect(await a.set.promote(NEW.id)).toMatchObject({ outcome: 'done' })
     await wait(minutes(20))
     expect(a.uses().toSorted()).toEqual(['new', 'old'])
     const late = await replica(OLD, NEW)
@@ -73,19 +73,24 @@ describe('an order of an operator, in the whole fleet', () => {
     set.report(OLD.credential, { kind: 'accepted' })
     set.report(NEW.credential, { kind: 'rejected', code: 'AADSTS700027' })
     expect(await set.withdraw(OLD.id, false)).toBe('last-usable')
-    expect(await set.withdraw(NEW.id, false)).toBe('done')
-    expect(await set.withdraw(OLD.id, true)).toBe('done')
+    expect(await set.withdraw(NEW.id, false)).toMatchObject({ outcome: 'done' })
+    expect(await set.withdraw(OLD.id, true)).toMatchObject({ outcome: 'done' })
   })
   // A failover to a replica of Redis that had not heard it yet, or somebody who deletes.
   it('to withdraw one reaches the others although the store lost it', async () => {
     const { replica, wait } = fleet()
+    const { put } = board
+    board = { ...board, put: (field, sealed, forMs) => put(field, sealed, forMs, false) }
     const a = await replica(OLD, NEW)
     const b = await replica(OLD, NEW)
-    expect(await a.set.withdraw(NEW.id, false)).toBe('done')
+    await wait(5000)
+    const ordered = a.set.withdraw(NEW.id, false)
+    await settle()
     await lose('withdrawn')
     expect(b.uses()).toContain('new')
     await wait(10_000)
     expect([a.uses(), b.uses()]).toEqual([['old'], ['old']])
+    expect(await ordered).toMatchObject({ replicas: 2 })
   })
   it('to withdraw one holds for a replica that starts before it can be ready: nobody is sent there until it has listened', async () => {
     const { replica, wait } = fleet()
@@ -157,7 +162,7 @@ it('a retired credential is not said to be safe to remove while another replica 
   }
   await wait(10_000)
   expect(whyOld()).toBe('used-elsewhere')
-  behind.set.stop() // it was given the new file, or is gone
+  await behind.set.stop() // it was given the new file, or is gone
   await wait(minutes(20))
   expect(whyOld()).toBe('safe-to-remove')
 })

@@ -42,7 +42,7 @@ const replica = async () => {
   return {
     clock,
     kill: async () => {
-      test.set.stop()
+      void test.set.stop()
       await begin()
     },
     put: async () => {

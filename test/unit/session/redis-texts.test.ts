@@ -8,17 +8,20 @@ const ref = 'AbCdEfGhIjKlMnOpQrStUv' as SessionRef
 
 describe('a message on the event channel', () => {
   it.each`
-    message                                               | change                                        | because
-    ${`{"kind":"written","ref":"${ref}","gen":7}`}        | ${{ kind: 'written', ref, gen: 7 }}           | ${'a write'}
-    ${`{"kind":"ended","ref":"${ref}","reason":"user"}`}  | ${{ kind: 'ended', ref, reason: 'user' }}     | ${'an end'}
-    ${`{"kind":"ended","ref":"${ref}","reason":"newer"}`} | ${{ kind: 'ended', ref, reason: 'provider' }} | ${'a reason of a later release is still an end'}
-    ${`{"kind":"written","ref":"${ref}","gen":"7"}`}      | ${undefined}                                  | ${'a generation is a number'}
-    ${`{"kind":"written","ref":"${ref}x","gen":7}`}       | ${undefined}                                  | ${'a ref has 22 characters'}
-    ${`{"kind":"ended","ref":"${ref}"}`}                  | ${undefined}                                  | ${'an end has a reason'}
-    ${'null'}                                             | ${undefined}                                  | ${'nothing'}
-    ${'[1]'}                                              | ${undefined}                                  | ${'not an object of ours'}
-    ${'{'}                                                | ${undefined}                                  | ${'not JSON'}
-    ${''}                                                 | ${undefined}                                  | ${'empty'}
+    message                                               | change                                         | because
+    ${`{"kind":"written","ref":"${ref}","gen":7}`}        | ${{ kind: 'written', ref, gen: 7 }}            | ${'a write'}
+    ${`{"kind":"ended","ref":"${ref}","reason":"user"}`}  | ${{ kind: 'ended', ref, reason: 'user' }}      | ${'an end'}
+    ${`{"kind":"ended","ref":"${ref}","reason":"newer"}`} | ${{ kind: 'ended', ref, reason: 'provider' }}  | ${'a reason of a later release is still an end'}
+    ${`{"kind":"written","ref":"${ref}","gen":"7"}`}      | ${undefined}                                   | ${'a generation is a number'}
+    ${`{"kind":"written","ref":"${ref}x","gen":7}`}       | ${undefined}                                   | ${'a ref has 22 characters'}
+    ${`{"kind":"ended","ref":"${ref}"}`}                  | ${undefined}                                   | ${'an end has a reason'}
+    ${`{"kind":"word","field":"withdrawn.${ref}"}`}       | ${{ kind: 'word', field: `withdrawn.${ref}` }} | ${'a word about a credential'}
+    ${`{"kind":"word","field":"withdrawn"}`}              | ${undefined}                                   | ${'a word is about one'}
+    ${`{"kind":"word","field":"a.${'b'.repeat(61)}"}`}    | ${undefined}                                   | ${'a name has no more than 60 characters'}
+    ${'null'}                                             | ${undefined}                                   | ${'nothing'}
+    ${'[1]'}                                              | ${undefined}                                   | ${'not an object of ours'}
+    ${'{'}                                                | ${undefined}                                   | ${'not JSON'}
+    ${''}                                                 | ${undefined}                                   | ${'empty'}
   `('$message: $because', ({ message, change }: { message: string; change: unknown }) => {
     expect(parseEvent(message)).toEqual(change)
   })
