@@ -226,7 +226,6 @@ export const PROBLEMS = {
   },
   'proxy.websocket-unsupported': { status: 501, title: 'WebSocket is not supported here yet.', fix: 'Use fetch or server-sent events.' },
   'proxy.overloaded': { status: 503, title: 'Too many requests are under way.', fix: 'Try again after Retry-After.', retryAfterSeconds: 1 },
-  'gateway.shutting-down': { status: 503, title: 'The gateway is restarting.', fix: 'Try again after Retry-After.', retryAfterSeconds: 1 },
   'gateway.failed': {
     status: 500,
     title: 'Something went wrong in the gateway.',

@@ -58,12 +58,14 @@ describe('a page that an operator has dressed', () => {
   })
 
   it.each([
-    ['signed out', '/bff/logout/callback', 200, 'You are signed out'],
-    ['a link used twice', '/bff/logout/continue?ref=x', 400, 'This sign-out link was used or has expired.'],
-    ['nothing there', '/nothing', 404, 'There is nothing here.'],
-  ])('%s wears it', async (_what, path, status, title) => {
+    ['signed out', '/bff/logout/callback', 200, 'You are signed out', []],
+    ['a link used twice', '/bff/logout/continue?ref=x', 400, 'This sign-out link was used or has expired.', ['logout.reference-unknown']],
+    ['nothing there', '/nothing', 404, 'There is nothing here.', ['endpoint.unknown']],
+  ])('%s wears it', async (_what, path, status, title, codes) => {
+    const before = host.problems().length
     const got = await host.ask(path, { headers: navigation() })
     expect([got.status, got.body.includes(`<h1>${title}</h1>`), got.body.includes('Shop')]).toEqual([status, true, true])
+    expect(host.problems().slice(before)).toEqual(codes)
   })
 
   it('an outage says so, and offers to try again', async () => {

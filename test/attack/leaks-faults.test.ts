@@ -52,7 +52,7 @@ const REQUESTS: Readonly<Record<string, (cookie: string) => Promise<() => Promis
   },
 }
 
-type Port = keyof EdgeHost['ports']
+type Port = Exclude<keyof EdgeHost['ports'], 'attempts'>
 const SYNC = ['peek', 'refOf', 'touch', 'peekUser', 'peekApp', 'isConfirmed']
 const METHODS: Readonly<Record<Port, readonly string[]>> = {
   store: ['peek', 'open', 'refOf', 'create', 'touch', 'end'],
@@ -111,6 +111,7 @@ describe('a check that fails in an unforeseen way lets nobody in', () => {
             continue
           }
           expect([500, 503], what).toContain(got.status)
+          if (got.status === 500) expect(host.problems().at(-1), what).toBe('gateway.failed')
           expect(host.upstreamSaw, what).toEqual([])
           expect(got.headers['set-cookie'], what).toBeUndefined()
           expect(got.headers['x-request-id'], what).toMatch(/^[0-9a-f]{32}$/)

@@ -143,7 +143,9 @@ describe('POST /bff/logout/backchannel', () => {
     `POST ${BACK} HTTP/1.1\r\nHost: localhost:${host.port}\r\nContent-Type: ${FORM['content-type']}\r\n${length}\r\n\r\n`
 
   it('a body that does not come is not waited for: 408, and the connection ends', async () => {
-    expect(await raw(`${head('Content-Length: 500')}logout_token=`)).toMatch(/^HTTP\/1\.1 408 [\s\S]*connection: close/i)
+    const answer = await raw(`${head('Content-Length: 500')}logout_token=`)
+    expect(answer).toMatch(/^HTTP\/1\.1 408 [\s\S]*connection: close/i)
+    expect(answer).toContain('"code":"request.timeout"')
   })
   it('a body without a length is cut at 16 kB', async () => {
     const chunk = `2000\r\n${'x'.repeat(0x2000)}\r\n`
@@ -220,17 +222,24 @@ describe('GET /bff/logout/frontchannel', () => {
     expect([await isSignedIn(other), await isSignedIn(mine), await isSignedIn(again)]).toEqual([true, false, false])
   })
 
-  it.each<[string, () => string, Record<string, string>, number]>([
-    ['a sid without its issuer', () => `sid=${providerSessionId}`, FRAMED, 400],
-    ['another issuer', () => new URLSearchParams({ iss: 'https://evil.example', sid: providerSessionId }).toString(), FRAMED, 400],
-    ['a doubled sid', () => `${query()}&sid=x`, FRAMED, 400],
-    ['no parameter', () => '', FRAMED, 400],
-    ['a prefetch', query, { ...navigation('none'), 'sec-purpose': 'prefetch;prerender' }, 503],
-    ['a session nobody knows', () => new URLSearchParams({ iss: hostile.issuer, sid: 'unknown' }).toString(), FRAMED, 200],
-  ])('%s ends nothing and sets nothing', async (_name, search, headers, status) => {
+  it.each<[string, () => string, Record<string, string>, number, string | undefined]>([
+    ['a sid without its issuer', () => `sid=${providerSessionId}`, FRAMED, 400, 'logout.request-invalid'],
+    [
+      'another issuer',
+      () => new URLSearchParams({ iss: 'https://evil.example', sid: providerSessionId }).toString(),
+      FRAMED,
+      400,
+      'logout.request-invalid',
+    ],
+    ['a doubled sid', () => `${query()}&sid=x`, FRAMED, 400, 'logout.request-invalid'],
+    ['no parameter', () => '', FRAMED, 400, 'logout.request-invalid'],
+    ['a prefetch', query, { ...navigation('none'), 'sec-purpose': 'prefetch;prerender' }, 503, 'request.prefetch-refused'],
+    ['a session nobody knows', () => new URLSearchParams({ iss: hostile.issuer, sid: 'unknown' }).toString(), FRAMED, 200, undefined],
+  ])('%s ends nothing and sets nothing', async (_name, search, headers, status, code) => {
     const cookie = await signedIn(host)
+    const before = host.problems().length
     const got = await frame(search(), headers)
-    expect([got.status, got.headers['set-cookie']]).toEqual([status, undefined])
+    expect([got.status, got.headers['set-cookie'], host.problems()[before]]).toEqual([status, undefined, code])
     expect(await isSignedIn(cookie)).toBe(true)
   })
 

@@ -101,6 +101,17 @@ describe('sallyport credentials, over the admin socket', () => {
     expect((await host.cli('credentials', 'status')).out).toContain('nothing usable: this replica is not ready')
   })
 
+  it('one that is not valid now is promoted by nobody', async () => {
+    const early = selfSigned({ kind: 'ec', notBefore: new Date(NOW + DAY), notAfter: new Date(NOW + 90 * DAY) })
+    await put('early', early)
+    const before = await inUse()
+    expect(await host.cli('credentials', 'promote', early.thumbprint)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('credential.not-usable') as string,
+    })
+    expect(await inUse()).toBe(before)
+  })
+
   it('verify asks and changes nothing; without a probe there is no verdict', async () => {
     const [only] = (await status()).credentials
     expect(await host.cli('credentials', 'verify', only?.id ?? '')).toMatchObject({ code: 3, out: 'no verdict: no-probe\n' })

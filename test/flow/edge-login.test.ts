@@ -65,13 +65,18 @@ describe('starting a sign-in', () => {
   })
 
   it.each([
-    ['a fetch', { ...fetching }, 403],
-    ['an image of another site', { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' }, 403],
-    ['a frame', { ...navigation('cross-site'), 'sec-fetch-dest': 'iframe' }, 403],
-    ['a prefetch', { ...navigation('none'), 'sec-purpose': 'prefetch' }, 503],
-  ])('is not done by %s: no state, no cookie', async (_what, headers, status) => {
+    ['a fetch', { ...fetching }, 403, 'request.navigation-only'],
+    [
+      'an image of another site',
+      { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' },
+      403,
+      'request.navigation-only',
+    ],
+    ['a frame', { ...navigation('cross-site'), 'sec-fetch-dest': 'iframe' }, 403, 'request.navigation-only'],
+    ['a prefetch', { ...navigation('none'), 'sec-purpose': 'prefetch' }, 503, 'request.prefetch-refused'],
+  ])('is not done by %s: no state, no cookie', async (_what, headers, status, code) => {
     const got = await host.ask('/bff/login', { headers: headers as Record<string, string> })
-    expect(got.status).toBe(status)
+    expect([got.status, host.problems()]).toEqual([status, [code]])
     expect(cookiesOf(got)).toEqual([])
     expect(host.events.filter(({ event }) => event === 'sign-in.started')).toEqual([])
   })
@@ -196,14 +201,30 @@ describe('coming back', () => {
   })
 
   it.each([
-    ['unavailable', 503],
-    ['ended-meanwhile', 401],
-  ] as const)('a session that could not be kept (%s) leaves no live refresh token and no cookie', async (create, status) => {
+    ['unavailable', 503, 'store.unavailable'],
+    ['ended-meanwhile', 401, 'login.ended-meanwhile'],
+  ] as const)('a session that could not be kept (%s) leaves no live refresh token and no cookie', async (create, status, code) => {
     host.broken.create = create
     const got = await back(await start())
-    expect(got.status).toBe(status)
+    expect([got.status, host.problems()]).toEqual([status, [code]])
+    expect(host.events).toContainEqual(expect.objectContaining({ event: 'sign-in.failed', code }))
     expect(sessionLine(got)).toBeUndefined()
     expect(host.revoked).toHaveLength(1)
+  })
+
+  it('an attempt that is for one person is no sign-in of another: no cookie, the refresh token revoked, a page that says so', async () => {
+    const { sealState } = host.ports.attempts
+    host.ports.attempts.sealState = (state) => sealState({ ...state, expectSubject: 'bob' })
+    const got = await back(await start('?return_to=/orders'))
+    expect([got.status, sessionLine(got), host.problems()]).toEqual([403, undefined, ['login.subject-changed']])
+    expect(got.body).toContain('Sign in with the account you were using')
+    expect(got.body).not.toMatch(/alice|bob/)
+    expect(host.events).toContainEqual(
+      expect.objectContaining({ event: 'sign-in.failed', code: 'login.subject-changed', check: 'subject' }),
+    )
+    await expect.poll(() => host.revoked.length).toBe(1)
+    host.ports.attempts.sealState = (state) => sealState({ ...state, expectSubject: 'alice' })
+    expect(sessionLine(await back(await start()))).toMatch(SESSION)
   })
 
   it('ends the session it replaces, after the new one is stored, and the old cookie says replaced', async () => {

@@ -112,16 +112,16 @@ describe('the frontend’s files', () => {
   })
 
   it.each([
-    [{ range: 'bytes=99999-' }, 416],
-    [{ 'if-match': '"another"' }, 412],
-  ])('a problem about a compressed file is not said to be compressed: %j', async (headers, status) => {
+    [{ range: 'bytes=99999-' }, 416, 'request.range-unsatisfiable'],
+    [{ 'if-match': '"another"' }, 412, 'request.precondition-failed'],
+  ])('a problem about a compressed file is not said to be compressed: %j', async (headers, status, code) => {
     const got = await host.ask('/main.js', { headers: { 'accept-encoding': 'br', ...headers } as Record<string, string> })
     expect([got.status, got.headers['content-encoding'], got.headers['content-type']]).toEqual([
       status,
       undefined,
       'application/problem+json; charset=utf-8',
     ])
-    expect(JSON.parse(got.body)).toMatchObject({ status })
+    expect(JSON.parse(got.body)).toMatchObject({ status, code })
   })
 
   it('pictures are sent as they are, a link within the folder is a file, and a folder is its index', async () => {

@@ -37,6 +37,7 @@ import { createRevocations, revokeWithSessions } from '../../src/flows/revocatio
 import type { AccessEntry, Facts, Log } from '../../src/kernel/ports.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { after, type Clock, instant, minutes, seconds, systemClock } from '../../src/kernel/time.ts'
+import type { Attempts } from '../../src/login/attempts.ts'
 import { createAttempts } from '../../src/login/attempts.ts'
 import { returnTo } from '../../src/login/return-to.ts'
 import { compileForApplications } from '../../src/policy/decide-application.ts'
@@ -95,6 +96,8 @@ export interface EdgeHost {
   readonly store: SessionStore
   /** How often the provider was asked where to go. */
   authorizations(): number
+  /** The codes of the problems that were answered, pages included, in this order. */
+  problems(): readonly string[]
   /** How often a counter was moved, whatever its labels. */
   counted(name: MetricName): number
   readonly redemptions: string[]
@@ -124,6 +127,7 @@ export interface EdgeHost {
     readonly once: Replaceable<OnceStore>
     readonly provider: Replaceable<Provider>
     readonly broker: Replaceable<Broker>
+    readonly attempts: Replaceable<Attempts>
   }
   /** Requests the forwarder has not accounted for yet. */
   inFlight(): number
@@ -486,13 +490,14 @@ export const edgeHost = async (options: EdgeHostOptions = {}): Promise<EdgeHost>
     clock,
     store,
     authorizations: () => authorizations,
+    problems: () => logged.flatMap(({ facts, message }) => (message === 'request answered with a problem' ? [facts.code ?? ''] : [])),
     counted: (name) => counts.get(name) ?? 0,
     redemptions,
     revoked,
     upstreamSaw,
     secrets: Object.values(secrets),
     broken,
-    ports: { store, once, provider, broker },
+    ports: { store, once, provider, broker, attempts },
     inFlight: () => forwarder.inFlight(),
     connections: () => new Promise((resolve) => app.server.getConnections((_error, count) => resolve(count))),
     ask: (path, ask = {}) => exchange(port, publicUrl.host, path, ask),
