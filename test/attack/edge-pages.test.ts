@@ -58,7 +58,7 @@ describe('a page that an operator has dressed', () => {
   })
 
   it.each([
-    ['signed out', '/bff/logout/callback', 200, 'You are signed out', []],
+    ['signed out', '/bff/logout/callback', 200, 'You are signed out.', []],
     ['a link used twice', '/bff/logout/continue?ref=x', 400, 'This sign-out link was used or has expired.', ['logout.reference-unknown']],
     ['nothing there', '/nothing', 404, 'There is nothing here.', ['endpoint.unknown']],
   ])('%s wears it', async (_what, path, status, title, codes) => {

@@ -18,7 +18,7 @@ export const problemPage = (content: ProblemPage): PageContent => ({
   requestId: content.requestId,
 })
 
-const wording = ({ code, definition, loginUrl, retryUrl }: ProblemPage): { text: string; actions: readonly Action[] } => {
+const wording = ({ code, definition, loginUrl, retryUrl }: ProblemPage): Omit<PageContent, 'title' | 'requestId'> & { title?: string } => {
   const signIn: Action = { label: 'Sign in', href: loginUrl }
   const again: Action = { label: 'Start the sign-in again', href: loginUrl }
   const home: Action = { label: 'Go to the start page', href: '/' }
@@ -35,6 +35,14 @@ const wording = ({ code, definition, loginUrl, retryUrl }: ProblemPage): { text:
   if (code === 'login.request-refused')
     return { text: 'Nothing was changed. Please tell whoever runs this application.', actions: [again, home] }
   if (code.startsWith('login.')) return { text: 'Nothing was changed. You can start the sign-in again.', actions: [again, home] }
+  // A link from elsewhere, a bookmark or a typed address: of sites and headers this person knows nothing.
+  if (code.startsWith('csrf.'))
+    return {
+      title: 'This address cannot be opened from outside the application.',
+      text: 'Please start from the application itself.',
+      actions: [home],
+    }
+  if (definition.signsInElsewhere) return { text: 'This address is for programs that bring an access token of their own.', actions: [home] }
   if (code === 'endpoint.unknown') return { text: 'The address may be mistyped, or the page may have moved.', actions: [home] }
   if (definition.status === 401) return { text: 'Please sign in to go on.', actions: [signIn, home] }
   if (definition.status === 403) return { text: 'If you think you should be able to, ask whoever runs this application.', actions: [home] }

@@ -1,7 +1,7 @@
 import type { PageContent } from './layout.ts'
 
 export const signedOutPage = (requestId: string, loginUrl: string): PageContent => ({
-  title: 'You are signed out',
+  title: 'You are signed out.',
   text: 'Close the browser if others use this device.',
   actions: [
     { label: 'Sign in again', href: loginUrl },

@@ -37,4 +37,5 @@ p{margin:0 0 1rem}
 .support a{color:var(--accent)}
 a:focus-visible,button:focus-visible{outline:3px solid var(--accent);outline-offset:3px}
 footer{margin-top:1.75rem;padding-top:.9rem;border-top:1px solid var(--line);font-size:.8rem;color:var(--quiet)}
-code{font:inherit;font-family:ui-monospace,SFMono-Regular,Menlo,monospace;overflow-wrap:anywhere}`
+code{font:inherit;font-family:ui-monospace,SFMono-Regular,Menlo,monospace;overflow-wrap:anywhere}
+footer code{font-size:.75rem}`

@@ -49,6 +49,13 @@ describe('every problem of the catalogue', () => {
   })
 })
 
+it.each(CODES)('%s: a page offers a sign-in exactly where one helps, and speaks of no header or origin', (code) => {
+  const { body } = problemAnswer(settings, code, context(navigating))
+  const { status, signsInElsewhere } = problem(code)
+  expect(/<a href="\/bff\/login[^"]*">Sign in<\/a>/.test(body)).toBe(status === 401 && !signsInElsewhere && !code.startsWith('login.'))
+  if (code.startsWith('csrf.')) expect(body).not.toMatch(/CSRF|header|origin|another site/i)
+})
+
 it('leads back to where the person was, as an escaped parameter', () => {
   const { body } = problemAnswer(settings, 'session.absent', context(navigating, '/orders?a="><img src=x onerror=alert(1)>'))
   expect(body).toContain('href="/bff/login?return_to=%2Forders%3Fa%3D%22%3E%3Cimg')
