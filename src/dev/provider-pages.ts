@@ -16,7 +16,7 @@ export const signInPage = (users: readonly DevUser[], hint: string): string =>
 export const logoutPage = (form: string): string =>
   page(
     'Sign out',
-    `<p>Sign out of the identity provider too?</p>${form}<button form="op.logoutForm" name="logout" value="yes" autofocus>Yes, sign me out</button>`,
+    `<p>Sign out of the identity provider too?</p>${form}<button form="op.logoutForm" name="logout" value="yes" autofocus>Yes, sign me out</button><button form="op.logoutForm" class="quiet">No, stay signed in there</button>`,
   )
 
 export const signedOutPage = (): string => page('Signed out', '<p>You are signed out of the identity provider.</p>')

@@ -45,7 +45,7 @@ const drawPane = (api, principal, who) => {
   const root = el(
     'div',
     { className: `pane ${principal}`, role: 'group', 'aria-label': `${api.title} ${label}` },
-    el('div', { className: 'pane-title' }, el('h3', {}, label, el('small', {}, who)), status),
+    el('div', { className: 'pane-title' }, el('h3', {}, label, ' ', el('small', {}, who)), status),
     body,
     audit,
     ...(api.name === 'orders' ? [principal === 'user' ? addForm() : tryButton(), wrote] : []),
