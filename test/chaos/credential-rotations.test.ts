@@ -7,7 +7,7 @@ import type { OrderName } from '../harness/rotations/orders.ts'
 /** A hundred in a row: `npm run chaos -- --rotations 100`. */
 const RUNS: readonly (readonly [RotationProvider, readonly OrderName[]])[] = [
   ['entra', ['old removed too early', 'one replica only', 'nothing accepted']],
-  ['keycloak', ['file first', 'rollback']],
+  ['keycloak', ['file first', 'withdrawn']],
 ]
 
 describe.skipIf(!sharedRedisUrl).concurrent('three gateways under sign-ins, refreshes, exchanges and calls of the application', () => {

@@ -110,6 +110,21 @@ const rollback: Order = async (turn) => {
   return { pair: old, name: oldName }
 }
 
+/** Its key has leaked. Once the command has answered no replica presents it any more, but for what was on its way. */
+const withdrawn: Order = async (turn) => {
+  const { world, old, oldName, random } = turn
+  const { pair, name } = await fileFirst(turn)
+  if (world.provider === 'keycloak') world.registry.registerAtOnce(old)
+  const ordered = await world.withdraw(pair, random.int(0, REPLICAS))
+  if (ordered.outcome !== 'done' || ordered.replicas !== REPLICAS) throw new Error(`not everywhere: ${JSON.stringify(ordered)}`)
+  await wait(200)
+  const before = world.presented(pair)
+  await world.load.goesOn()
+  if (before === 0 || world.presented(pair) > before) throw new Error('presented after it was withdrawn, or never before')
+  world.take(name)
+  return { pair: old, name: oldName }
+}
+
 const oneReplicaOnly: Order = async ({ world, name, random }) => {
   const pair = world.pair()
   const lucky = random.int(0, REPLICAS)
@@ -184,6 +199,7 @@ const AT_ENTRA = {
   'wrong key': wrongKey,
   'expired new': expiredNew,
   rollback,
+  withdrawn,
   'one replica only': oneReplicaOnly,
   'provider away': providerAway,
   'nothing accepted': nothingAccepted,
@@ -198,6 +214,7 @@ const ONE_PLACE: readonly OrderName[] = [
   'wrong key',
   'expired new',
   'rollback',
+  'withdrawn',
   'provider away',
   'nothing accepted',
   'killed and started again',

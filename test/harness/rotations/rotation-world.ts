@@ -4,7 +4,9 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { AdminCredentials } from '../../../src/contract/admin.ts'
+import type { AdminCredentialOrdered, AdminCredentials } from '../../../src/contract/admin.ts'
+import { keyIdOf } from '../../../src/kernel/key-id.ts'
+import type { CallRecord } from '../emulators/core-record.ts'
 import { DEFAULT_CLIENT_ID } from '../emulators/entra/defaults.ts'
 import { guidOf } from '../emulators/entra/directory.ts'
 import { createEntraWorld } from '../entra-world.ts'
@@ -52,6 +54,10 @@ export interface RotationWorld {
   allSay(pair: SelfSigned, why: string): Promise<void>
   /** Waits until every replica says that nothing it has is taken. */
   allRejected(): Promise<void>
+  /** `sallyport credentials withdraw --force`, asked of that replica: it need not know that another one is taken. */
+  withdraw(pair: SelfSigned, at: number): Promise<AdminCredentialOrdered>
+  /** How often the provider has seen it. */
+  presented(pair: SelfSigned): number
   /** Ends a replica without a word, once nobody is sent there any more. */
   kill(at: number): Promise<void>
   restart(at: number): Promise<void>
@@ -79,7 +85,7 @@ export const startRotationWorld = async (provider: RotationProvider, redisUrl: s
     providerLines: ['  timeout: 3s', '  credential_rotation: { acceptances: 3, spread: 600ms, retry: 100ms, keep_previous: 4s }'],
     lines: [`telemetry: { log: { level: warn }, audit: { file: '${join(folder, 'audit.log')}' } }`],
   }
-  const { fleet, registry, stop, calls, comesIn } = await PROVIDERS[provider](first, settings)
+  const { fleet, registry, record, stop, calls, comesIn } = await PROVIDERS[provider](first, settings)
 
   const isOut = new Set<number>()
   const load = await startLoad({
@@ -92,7 +98,8 @@ export const startRotationWorld = async (provider: RotationProvider, redisUrl: s
     await stop()
     throw error
   })
-  const statusOf = (at: number): Promise<AdminCredentials> => ask(join(fleet.folder, `admin-${at}.sock`))
+  const socketOf = (at: number): string => join(fleet.folder, `admin-${at}.sock`)
+  const statusOf = async (at: number) => (await ask(socketOf(at), 'GET', '/admin/credentials')) as AdminCredentials
   const status = (): Promise<AdminCredentials[]> => Promise.all(mounts.map((_mount, at) => at).map(statusOf))
   const all = async (what: string, holds: (told: AdminCredentials) => boolean, ...at: readonly number[]): Promise<void> => {
     let told: readonly AdminCredentials[] = []
@@ -129,6 +136,12 @@ export const startRotationWorld = async (provider: RotationProvider, redisUrl: s
         'what is in use is rejected',
         ({ ready, credentials }) => ready && credentials.some(({ why, rejection }) => why === 'in-use-rejected' && rejection !== null),
       ),
+    withdraw: async ({ thumbprint }, at) =>
+      (await ask(socketOf(at), 'POST', `/admin/credentials/${thumbprint}/withdraw`, { force: true })) as AdminCredentialOrdered,
+    presented: ({ thumbprint, publicKey }) => {
+      const names = new Set<unknown>([thumbprint, keyIdOf(publicKey)])
+      return record.tokenCalls.filter(({ assertion }) => Object.values(assertion?.header ?? {}).some((name) => names.has(name))).length
+    },
     kill: async (at) => {
       isOut.add(at)
       await wait(1_500) // what was under way, and refreshes that answers did not wait for
@@ -155,6 +168,7 @@ type Settings = Parameters<typeof createEntraWorld>[0] & object
 interface Made {
   readonly fleet: Gateways
   readonly registry: Registry
+  readonly record: CallRecord
   readonly calls: Readonly<Record<string, string>>
   readonly comesIn: Parameters<typeof startLoad>[0]['signIn']
   readonly stop: () => Promise<void>
@@ -196,6 +210,7 @@ const entra = async (first: SelfSigned, settings: Settings): Promise<Made> => {
       away: world.entra.away,
       back: world.entra.back,
     },
+    record: world.entra.record,
     calls: { refresh: '/api/customers', exchange: '/obo/customers', application: '/api/orders/application' },
     comesIn: (browser) => signIn(browser, world.url, 'ada'),
     stop: () => world.stop(),
@@ -223,6 +238,7 @@ const keycloak = async (first: SelfSigned, settings: Settings, pulls: boolean): 
       away: () => world.kc.away(),
       back: () => world.kc.back(),
     },
+    record: world.kc.record,
     calls: { refresh: '/api/orders', exchange: '/api/exchanged/customers', application: '/api/reports' },
     comesIn: (browser) => signInAtKeycloak(browser, world, 'ada'),
     stop: () => world.stop(),
@@ -235,10 +251,11 @@ const PROVIDERS: Readonly<Record<RotationProvider, (first: SelfSigned, settings:
   'keycloak-jwks': (first, settings) => keycloak(first, settings, true),
 }
 
-const ask = async (socketPath: string): Promise<AdminCredentials> => {
-  const outgoing = request({ socketPath, path: '/admin/credentials', headers: { host: 'localhost' }, agent: false }).end()
+const ask = async (socketPath: string, method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> => {
+  const headers = { host: 'localhost', ...(body && { 'content-type': 'application/json' }) }
+  const outgoing = request({ socketPath, method, path, headers, agent: false }).end(body && JSON.stringify(body))
   const [incoming] = (await once(outgoing, 'response')) as [AsyncIterable<Buffer>]
   const chunks: Buffer[] = []
   for await (const chunk of incoming) chunks.push(chunk)
-  return JSON.parse(Buffer.concat(chunks).toString()) as AdminCredentials
+  return JSON.parse(Buffer.concat(chunks).toString())
 }
