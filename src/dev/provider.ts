@@ -154,7 +154,8 @@ const configuration = (options: DevProviderOptions): Configuration => ({
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
-    revocation: { enabled: true },
+    // As without it, which says on the console that there should be one (RFC 7009 §2.1).
+    revocation: { enabled: true, allowedPolicy: async (_ctx, client, token) => token.clientId === client.clientId },
     backchannelLogout: { enabled: true },
     rpInitiatedLogout: {
       enabled: true,
