@@ -27,7 +27,12 @@ describe.skipIf(!canLaunchBrowser)('the demo in a browser', () => {
     // Ends cleanly, or the next `npm run demo` meets a port in use.
     expect(await demo.stop()).toBe(0)
     // One URL, and whatever was done since has not printed a line.
-    expect(demo.output().trim().split(/\s*\n\s*/)).toEqual([demo.url, 'Sign in as ada or grace. Ctrl+C ends it.'])
+    expect(
+      demo
+        .output()
+        .trim()
+        .split(/\s*\n\s*/),
+    ).toEqual([demo.url, 'Sign in as ada or grace. Ctrl+C ends it.'])
   })
   beforeEach(async () => {
     context = await browser.newContext()
