@@ -13,7 +13,8 @@ import type { AuditSink } from '../domain/audit-event.ts'
 import type { Log } from '../kernel/ports.ts'
 import { between, instant } from '../kernel/time.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
-import { isProven, isTroubled, probesDue, tries } from './choice.ts'
+import { createBeginning } from './beginning.ts'
+import { isTroubled, probesDue, tries } from './choice.ts'
 import type { Faulty, Loaded, Look, Source } from './loaded.ts'
 import { createFollowers } from './followers.ts'
 import { hurried } from './hurried.ts'
@@ -23,7 +24,7 @@ import { createReporter } from './reporter.ts'
 import { lostOrders } from './lost-orders.ts'
 import { answered, EMPTY, looked, settled, told } from './rotation.ts'
 import type { Rotation, RotationSettings } from './rotation.ts'
-import { FIRST_WORD_WITHIN, HURRIED_EVERY, LOOK_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
+import { HURRIED_EVERY, LOOK_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
 import { overviewOf } from './status.ts'
 import type { Words } from './words.ts'
 
@@ -72,7 +73,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
   const stopped = new AbortController()
   const held = new Map<CredentialId, Loaded>()
   const ids = new WeakMap<Credential, CredentialId>()
-  const probing = new Set<CredentialId>()
+  const probing = new Map<CredentialId, Promise<void>>()
   const saidAt = new Map<CredentialId, Instant>()
   const reporter = createReporter(deps)
   const publisher = createPublisher(words, clock)
@@ -81,19 +82,22 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
   let state: Rotation = EMPTY
   let probe: Probe | undefined
   let mayProbe = (): boolean => true
-  let hasHeard = true
-  /** `asked`: the provider takes nothing of what this replica began with; it is not ready before it does. Afterwards no rejection takes it out of service. */
-  let beginning: 'listening' | 'asking' | 'asked' | 'over' = 'over'
+  const beginning = createBeginning({
+    clock,
+    signal: stopped.signal,
+    tries: () => tries(state, clock.now()),
+    ask: async (id) => probe && probeHeld(id, probe),
+  })
 
   // 1. Every step of the machine goes through here; none awaits, so that two never overlap.
   const step = (next: Rotation): void => {
     const before = state
     state = next
-    if (beginning === 'asked' && !isRejected()) beginning = 'over'
     const left = new Set(state.entries.map(({ id }) => id))
     for (const id of held.keys()) if (!left.has(id)) held.delete(id)
     reporter.stepped(before, state, held, clock.now())
     share()
+    beginning.stepped()
   }
 
   /** What the provider said to the active one, while it is news. Only what was seen here: an echo would never end. */
@@ -144,15 +148,11 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     for (const word of [...unsaid.values()]) await say(word)
     const heard = await words.heard()
     if (heard === 'unavailable') return
-    hasHeard = true
     // Lost by the store: said again, while it is news.
     for (const id of saidAt.keys()) if (!heard.some((word) => word.kind === 'accepted' && word.id === id)) saidAt.delete(id)
     publisher.heard(heard)
     step(told(state, heard, clock.now(), settings))
-    if (beginning === 'listening') {
-      beginning = probe && isAhead(heard) ? 'asking' : 'over'
-      if (probe && beginning === 'asking') void begin(probe)
-    }
+    beginning.heard(probe !== undefined && followers.working(heard).some((id) => !held.has(id)))
     for (const word of lostOrders(state, heard)) unsaid.set(`${word.kind} ${word.id}`, word)
     await followers.present(state)
   }
@@ -160,29 +160,18 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
   /** One after the other: what was read first is not to be the last that is believed. */
   const listen = (): Promise<void> => (listening = listening.then(listenOnce, listenOnce))
 
-  /** Nothing that is at hand is taken by the provider, as far as is known. */
-  const isRejected = (): boolean => tries(state, clock.now()).every(isTroubled)
-  /**
-   * A replica that comes to others, which work with a credential that it does not have, asks whether what it has is taken before it is ready: in the middle
-   * of a rotation with one pair in the files it may have nothing but the one that is not registered yet, and would answer 502 where its predecessors go on.
-   * A provider that is away holds nobody up for longer than this. Where nobody works yet it is ready: a provider may have to fetch its key from it first.
-   */
-  const begin = async (ask: Probe): Promise<void> => {
-    const asked = Promise.all(tries(state, clock.now()).map(({ id }) => probeHeld(id, ask)))
-    await Promise.race([asked, clock.sleep(FIRST_WORD_WITHIN, stopped.signal).catch(() => undefined)])
-    beginning = isRejected() ? 'asked' : 'over'
-  }
-  const isAhead = (heard: readonly CredentialWord[]): boolean =>
-    !tries(state, clock.now()).some(isProven) &&
-    heard.some(({ id, kind, at }) => kind === 'accepted' && !held.has(id) && between(at, clock.now()) < settings.wordMs)
-
   const runProbe = async (id: CredentialId, ask: Probe, credential: Credential): Promise<void> => {
-    if (probing.has(id)) return
-    probing.add(id)
     const verdict = await ask(credential).catch((): CredentialVerdict => ({ kind: 'none', cause: 'failed' }))
     probing.delete(id)
     reporter.probed(verdict)
     step(answered(state, { id, verdict, random: random() }, clock.now(), settings))
+  }
+  /** One at a time for each. */
+  const probeHeld = async (id: CredentialId, ask: Probe): Promise<void> => {
+    const one = held.get(id)
+    const under = probing.get(id) ?? (one && runProbe(id, ask, one.credential))
+    if (under) probing.set(id, under)
+    await under
   }
 
   // 2. Time passes.
@@ -209,10 +198,6 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
       await clock.sleep(TURN_EVERY, stopped.signal)
     }
   }
-  const probeHeld = async (id: CredentialId, ask: Probe): Promise<void> => {
-    const one = held.get(id)
-    if (one) await runProbe(id, ask, one.credential)
-  }
 
   const order = async (id: CredentialId, kind: 'promoted' | 'withdrawn'): Promise<CredentialOrdered> => {
     const now = clock.now()
@@ -238,8 +223,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     },
     start: (ask, may = mayProbe) => {
       // What was withdrawn is not known before the others were listened to once.
-      hasHeard = false
-      beginning = 'listening'
+      beginning.begin()
       probe = ask
       mayProbe = may
       const listenNow = hurried(listen, HURRIED_EVERY, clock, stopped.signal)
@@ -249,7 +233,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
       watch().catch(() => undefined)
     },
     reload,
-    isReady: () => hasHeard && beginning === 'over' && tries(state, clock.now()).length > 0,
+    isReady: () => beginning.isOver() && tries(state, clock.now()).length > 0,
     overview: () => overviewOf({ state, held, looks, sources, settings, registeredAt: deps.registeredAt, now: clock.now() }),
     verify: async (id) => {
       const one = held.get(id)

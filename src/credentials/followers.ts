@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { CredentialId, CredentialWord } from '../domain/credential.ts'
-import { between, countdown } from '../kernel/time.ts'
+import { between, countdown, instant } from '../kernel/time.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
-import type { Rotation } from './rotation.ts'
-import { FOLLOWED_WITHIN, FOLLOWER_MS, FOLLOWS_EVERY, HURRIED_EVERY } from './settings.ts'
+import { isProven } from './choice.ts'
+import type { Entry, Rotation } from './rotation.ts'
+import { FOLLOWED_WITHIN, FOLLOWER_MS, FOLLOWS_EVERY, HURRIED_EVERY, WORD_MS } from './settings.ts'
 import type { Words } from './words.ts'
 
 export interface FollowersDeps {
@@ -19,7 +20,7 @@ const ORDERS_MAX = 20
 const nameOf = ({ kind, id, at }: Pick<CredentialWord, 'kind' | 'id' | 'at'>): string => `${kind}.${id}.${at}`
 
 /**
- * Which replicas there are, and which orders each of them follows. Each says so under the seal of all words: what an attacker says again has been true, and stays
+ * Which replicas there are, which orders each of them follows, and what it works with. Each says so under the seal of all words: what an attacker says again has been true, and stays
  * so, because an order that was followed is followed until a later one.
  */
 export const createFollowers = ({ words, clock, name, signal }: FollowersDeps) => {
@@ -28,12 +29,11 @@ export const createFollowers = ({ words, clock, name, signal }: FollowersDeps) =
   let wake = (): void => undefined
   words.onSaid((kind) => kind === 'follows' && wake())
 
+  const isThere = ({ kind, id: whose, at }: CredentialWord): boolean =>
+    kind === 'follows' && whose !== id && Math.abs(between(at, clock.now())) < FOLLOWER_MS
   const others = async (): Promise<readonly CredentialWord[] | 'unavailable'> => {
     const heard = await words.heard()
-    if (heard === 'unavailable') return heard
-    const isThere = ({ kind, id: whose, at }: CredentialWord): boolean =>
-      kind === 'follows' && whose !== id && Math.abs(between(at, clock.now())) < FOLLOWER_MS
-    return heard.filter(isThere)
+    return heard === 'unavailable' ? heard : heard.filter(isThere)
   }
 
   return {
@@ -41,19 +41,24 @@ export const createFollowers = ({ words, clock, name, signal }: FollowersDeps) =
      * That this replica is there, and what it follows; nothing if that was said a moment ago. To be called before the words of others are read, too: who gives an order
      * later than that read finds it, and waits for it.
      */
-    present: async ({ withdrawn, restored }: Rotation): Promise<void> => {
+    present: async ({ entries, withdrawn, restored }: Rotation): Promise<void> => {
+      const now = clock.now()
+      const works = entries.find((entry) => entry.phase === 'active' && isWorking(entry, now))?.id
       const orders = [
         ...[...withdrawn].map(([of, at]) => ({ kind: 'withdrawn', id: of, at }) as const),
         ...[...restored].map(([of, at]) => ({ kind: 'promoted', id: of, at }) as const),
       ]
       const last = orders.toSorted((a, b) => b.at - a.at).slice(0, ORDERS_MAX)
-      const text = JSON.stringify({ name, orders: last.map(nameOf) })
-      const now = clock.now()
+      const text = JSON.stringify({ name, orders: last.map(nameOf), works })
       if (signal.aborted) return
       if (said?.text === text && Math.abs(between(said.at, now)) < FOLLOWS_EVERY) return
       const done = await words.say({ kind: 'follows', id, at: now, text })
       said = done === 'stored' ? { text, at: now } : undefined
     },
+
+    /** What the others that are there work with. */
+    working: (heard: readonly CredentialWord[]): readonly CredentialId[] =>
+      heard.filter(isThere).flatMap((word) => parse(word).works ?? []),
 
     /** When all replicas that are there follow it, or after five seconds. `isHeard`: the store said who is there. */
     followedBy: async (order: Pick<CredentialWord, 'kind' | 'id' | 'at'>) => {
@@ -77,12 +82,25 @@ export const createFollowers = ({ words, clock, name, signal }: FollowersDeps) =
   }
 }
 
+/** A provider that takes it and rejects it by turns has not given it up. */
+const isWorking = (entry: Entry, now: Instant): boolean =>
+  isProven(entry) || between(instant(Math.max(entry.acceptedAt ?? 0, entry.toldAt ?? 0)), now) < WORD_MS
+
+interface Follower {
+  readonly name: string
+  readonly orders: readonly unknown[]
+  readonly works: CredentialId | undefined
+}
 /** Sealed, so one of ours wrote it; of a later release perhaps. */
-const parse = ({ id, text = '' }: CredentialWord): { readonly name: string; readonly orders: readonly unknown[] } => {
+const parse = ({ id, text = '' }: CredentialWord): Follower => {
   try {
-    const { name, orders } = JSON.parse(text) as Readonly<Record<string, unknown>>
-    return { name: typeof name === 'string' ? name : id, orders: Array.isArray(orders) ? orders : [] }
+    const { name, orders, works } = JSON.parse(text) as Readonly<Record<string, unknown>>
+    return {
+      name: typeof name === 'string' ? name : id,
+      orders: Array.isArray(orders) ? orders : [],
+      works: typeof works === 'string' ? (works as CredentialId) : undefined,
+    }
   } catch {
-    return { name: id, orders: [] }
+    return { name: id, orders: [], works: undefined }
   }
 }
