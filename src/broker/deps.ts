@@ -26,7 +26,7 @@ export interface BrokerSettings {
   readonly refreshCooldownMs: Millis
   /** How long a refusal that concerns one audience is remembered per session and ask. */
   readonly refusalMs: Millis
-  /** The same for a rejected client credential: short, a rotation may cure it any moment. */
+  /** The same for a rejected client credential, unless one is accepted before: a rotation may cure it any moment. */
   readonly credentialRefusalMs: Millis
   /** How long a request waits for a save that failed and is retried. */
   readonly saveWaitMs: Millis
@@ -58,6 +58,8 @@ export interface BrokerDeps {
   readonly settings: BrokerSettings
   /** For `static` and `service_account`; absent where no route has them. */
   readonly keys?: KeyFiles
+  /** `accepted`: the provider takes one of our credentials. `another`: there is another one to try. */
+  readonly onCredential?: (listener: (news: 'accepted' | 'another') => void) => void
   /** Asks of the user routes, the one of the login first; a session is confirmed with one of them. */
   readonly asks: readonly Ask[]
 }

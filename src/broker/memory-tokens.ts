@@ -104,9 +104,12 @@ export const createMemoryTokens = (tools: Tools, entriesMax: number): MemoryToke
       case 'refused': {
         const outcome = refused(wanted.refusals[answer.reason])
         record(wanted, outcome.code, { providerCode: answer.providerCode })
-        const credential = outcome.code === 'token.credential-rejected'
-        if (credential) log.error({ provider: provider.name, providerCode: answer.providerCode }, 'client credential rejected')
-        holdOff.refused(key, outcome, now, credential ? settings.credentialRefusalMs : settings.refusalMs)
+        if (outcome.code !== 'token.credential-rejected') {
+          holdOff.refused(key, outcome, now, settings.refusalMs)
+          return outcome
+        }
+        log.error({ provider: provider.name, providerCode: answer.providerCode }, 'client credential rejected')
+        holdOff.rejected(key, outcome, now, settings.credentialRefusalMs)
         return outcome
       }
       case 'unavailable': {

@@ -144,8 +144,13 @@ export const noteRefused = (tools: Tools, about: About, reason: Exclude<Refusal,
   const outcome = refused(REFUSALS[reason])
   recordFailure(tools, about, outcome.code, { providerCode })
   const { credentialRefusalMs, refusalMs } = tools.settings
-  tools.holdOff.refused(about.key, outcome, tools.clock.now(), reason === 'credential-rejected' ? credentialRefusalMs : refusalMs)
-  if (reason === 'credential-rejected') tools.log.error({ provider: tools.provider.name, providerCode }, 'client credential rejected')
+  const now = tools.clock.now()
+  if (reason !== 'credential-rejected') {
+    tools.holdOff.refused(about.key, outcome, now, refusalMs)
+    return outcome
+  }
+  tools.holdOff.rejected(about.key, outcome, now, credentialRefusalMs)
+  tools.log.error({ provider: tools.provider.name, providerCode }, 'client credential rejected')
   return outcome
 }
 

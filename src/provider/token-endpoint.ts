@@ -131,6 +131,9 @@ export const prepare = async (room: Room, tenant: string | undefined = room.clie
 }
 
 const denied = (profile: ProviderProfile, exchange: Exchange, spent: Exclude<Spent, 'code'>, now: Instant): TokenAnswer => {
+  // Nothing usable is loaded: our own fault. As a provider that is away it would be waited for, longer each time, when it is there again.
+  if (exchange.kind === 'failed' && exchange.cause === 'no-credential')
+    return { kind: 'refused', reason: 'credential-rejected', providerCode: exchange.cause }
   const denial = denialOf(exchange, { profile, spent, now })
   if (denial.kind === 'unavailable') return denial
   if (denial.reason === 'code-rejected') throw new Error('no code was sent')

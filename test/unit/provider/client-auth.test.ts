@@ -111,7 +111,7 @@ it('a rotation takes effect on the next call, without a restart', async () => {
 it('no usable credential: nothing is sent, and the refresh token is certainly not spent', async () => {
   room = providerRoom(hostile.issuer, { clientAuth: { current: () => undefined } })
   const answer = await room.provider.refresh(Secret.of('refresh-token', 'rt'), ASK, { issuer: hostile.issuer, subject: 'ada' })
-  expect(answer).toMatchObject({ kind: 'unavailable', sent: 'not-sent', cause: 'no-credential' })
+  expect(answer).toMatchObject({ kind: 'refused', reason: 'credential-rejected', providerCode: 'no-credential' })
   expect(hostile.hits('token')).toBe(0)
 })
 
