@@ -133,12 +133,12 @@ describe.skipIf(!canLaunchBrowser)('the demo in a browser', () => {
     const names = [...readFileSync(config, 'utf8').matchAll(/\$\{env:(\w+)\}/g)].map(([, name = '']) => name)
     const values: Readonly<Record<string, string>> = { DEMO_PORT: '8080', DEMO_FOLDER: '/folder', DEMO_FRONTEND: '/folder' }
     const env = Object.fromEntries(names.map((name) => [name, values[name] ?? 'http://127.0.0.1:1']))
-    const explain = await promisify(execFile)(
-      process.execPath,
-      [here('../../bin/sallyport.mjs'), 'explain', '--config', config, '--output', 'json'],
-      { env: { PATH: process.env['PATH'] ?? '', ...env } },
-    )
-    const { routes } = JSON.parse(explain.stdout) as { readonly routes: readonly Explained[] }
+    const explain = async (...more: string[]): Promise<string> => {
+      const argv = [here('../../bin/sallyport.mjs'), 'explain', '--config', config, ...more]
+      return (await promisify(execFile)(process.execPath, argv, { env: { PATH: process.env['PATH'] ?? '', ...env } })).stdout
+    }
+    const [printed, asJson] = await Promise.all([explain(), explain('--output', 'json')])
+    const { routes } = JSON.parse(asJson) as { readonly routes: readonly Explained[] }
 
     await signIn('Ada Lovelace')
     const asked = await page.evaluate(
@@ -172,6 +172,14 @@ describe.skipIf(!canLaunchBrowser)('the demo in a browser', () => {
     )
     expect(Object.keys(promised)).toHaveLength(6)
     expect(recorded).toEqual(promised)
+    // The table that a person reads, held against the same lines.
+    const words = Object.entries(recorded).map(([path, { principal, audience, scopes }]) => {
+      const as = principal === 'user' ? 'user, by refresh' : 'app, by client_credentials'
+      const sees = principal === 'user' ? 'the signed-in user (sub), client sallyport-demo' : 'the application sallyport-demo, no user'
+      return [path, [as, [audience, ...scopes].join(' '), sees].map(glued)] as const
+    })
+    const rows = tableOf(printed).flatMap(([path, as, token, , sees]) => (as === 'none' ? [] : [[path, [as, token, sees]] as const]))
+    expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(words))
   })
 
   it('keeps one HttpOnly cookie in the browser, and no token anywhere', async () => {
@@ -244,6 +252,27 @@ describe.skipIf(!canLaunchBrowser)('the demo in a browser', () => {
     expect(await widest()).toBeLessThanOrEqual(360)
   })
 })
+
+/** Cells wrap wherever they must: what is compared is their letters. */
+const glued = (text: string): string => text.replaceAll(/\s/g, '')
+const tableOf = (printed: string): readonly (readonly string[])[] => {
+  const blocks = printed.split('\n\n')
+  const head = blocks.findIndex((block) => block.startsWith('ROUTE '))
+  const starts = ['ROUTE', 'CALLED AS', 'TOKEN FOR', 'WHO GETS IN', 'ITS AUDIT LOG SHOWS'].map(
+    (title) => blocks[head]?.indexOf(title) ?? -1,
+  )
+  const rows = blocks.slice(head + 1).filter((block) => block.startsWith('/'))
+  return rows.map((block) =>
+    starts.map((from, at) =>
+      glued(
+        block
+          .split('\n')
+          .map((line) => line.slice(from, starts[at + 1]))
+          .join(''),
+      ),
+    ),
+  )
+}
 
 interface Explained {
   readonly path: string
