@@ -1,4 +1,5 @@
 import type { Metrics } from '../domain/metric.ts'
+import type { FileWatch, Watched } from '../kernel/file-watch.ts'
 import type { Log } from '../kernel/ports.ts'
 import { after, between, millis } from '../kernel/time.ts'
 import type { Clock, Instant, Millis } from '../kernel/time.ts'
@@ -30,8 +31,8 @@ export interface RedisDeps {
   readonly onDemoted?: (() => void) | undefined
   /** How far the store's clock is ahead of `clock`, with each heartbeat that came back quickly enough to tell. */
   readonly onClock?: ((ahead: Millis) => void) | undefined
-  /** How often a password file is looked at; 10 s. */
-  readonly passwordEveryMs?: Millis | undefined
+  /** Without it files are read with each connection only. */
+  readonly watch?: FileWatch | undefined
 }
 
 const HEARTBEAT_MS = 1_000
@@ -180,8 +181,13 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
   servers.onChanged(lost)
   deps.failovers?.onSwitch(() => servers.leave())
   const heart = setInterval(() => void beat(), HEARTBEAT_MS).unref()
-  const { username } = settings
-  const unwatch = watchPassword({ access, username, log, connections: () => servers.masters(), everyMs: deps.passwordEveryMs })
+  const watchFiles = (watch: FileWatch): readonly Watched[] => [
+    ...access.looks.map(([setting, look]) => watch.add(setting, look)),
+    ...(settings.passwordFile === undefined
+      ? []
+      : [watchPassword({ access, username: settings.username, log, watch, connections: () => servers.masters() })]),
+  ]
+  const watched = deps.watch && watchFiles(deps.watch)
 
   return {
     call,
@@ -211,7 +217,7 @@ export const connectRedis = (deps: RedisDeps): RedisConnection => {
     onReachable: (listener) => void listeners.add(listener),
     close: async () => {
       clearInterval(heart)
-      unwatch()
+      watched?.forEach((file) => file.stop())
       servers.close()
     },
   }

@@ -1,31 +1,28 @@
 import type { Redis } from 'ioredis'
+import type { FileLook, FileWatch, Watched } from '../kernel/file-watch.ts'
 import type { Log } from '../kernel/ports.ts'
-import { seconds } from '../kernel/time.ts'
-import type { Millis } from '../kernel/time.ts'
 import type { RedisAccess } from './access-redis.ts'
 import { causeOf } from './cause-redis.ts'
-
-const EVERY_MS = seconds(10)
 
 export interface PasswordWatchDeps {
   readonly access: RedisAccess
   readonly username: string | undefined
   readonly log: Log
+  readonly watch: FileWatch
   /** That are to stay authenticated; asked at each change. */
   readonly connections: () => readonly Redis[]
-  readonly everyMs?: Millis | undefined
 }
 
 /**
  * A password that changes in its file is told to the connections that stand, by AUTH: none of them is closed, so a rotation makes no storm of
  * reconnects, and servers that let a proof expire are satisfied. One that the server does not know yet leaves the connection as it was.
- * @returns stops
  */
-export const watchPassword = ({ access, username, log, connections, everyMs = EVERY_MS }: PasswordWatchDeps): (() => void) => {
+export const watchPassword = ({ access, username, log, watch, connections }: PasswordWatchDeps): Watched => {
   let known = access.password()
-  const look = async (): Promise<void> => {
+  let refused: string | undefined
+  const look = async (): Promise<FileLook> => {
     const password = access.password()
-    if (password === undefined || password === known) return
+    if (password === undefined || password === known) return { outcome: 'unchanged' }
     try {
       await Promise.all(
         connections().map(async (client) => {
@@ -36,10 +33,12 @@ export const watchPassword = ({ access, username, log, connections, everyMs = EV
       )
       known = password
       log.info({}, 'the changed password of the store is in use')
+      return { outcome: 'replaced' }
     } catch (error) {
-      log.warn({ cause: causeOf(error) }, 'the store does not take the changed password yet')
+      if (refused !== password) log.warn({ cause: causeOf(error) }, 'the store does not take the changed password yet')
+      refused = password
+      return { outcome: 'kept' }
     }
   }
-  const timer = setInterval(() => void look(), everyMs).unref()
-  return () => clearInterval(timer)
+  return watch.add('session.store.redis.password_file', look)
 }

@@ -13,9 +13,11 @@ import { withWords } from './word-channel.ts'
 export type { RedisSettings } from './settings-redis.ts'
 
 /** Sessions in Redis. Connects in the background and never gives up; `ready()` tells when it has answered once. */
-export const createRedisStores = (deps: StoreDeps & { readonly redis: RedisSettings; readonly onClock?: RedisDeps['onClock'] }): Stores => {
+export const createRedisStores = (
+  deps: StoreDeps & { readonly redis: RedisSettings; readonly onClock?: RedisDeps['onClock']; readonly watch?: RedisDeps['watch'] },
+): Stores => {
   const keys = redisKeys(deps.redis.keyPrefix, deps.app)
-  const redis = { settings: deps.redis, clock: deps.clock, log: deps.log, metrics: deps.metrics, onClock: deps.onClock }
+  const redis = { settings: deps.redis, clock: deps.clock, log: deps.log, metrics: deps.metrics, onClock: deps.onClock, watch: deps.watch }
   const { connection, channel: plain } = openRedis(redis, keys.channel)
   const { channel, onWord } = withWords(plain)
   const records = createRedisRecords({ connection, keys })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Session } from '../../src/domain/session.ts'
+import { createFileWatch } from '../../src/kernel/file-watch.ts'
 import { BROKER_DEFAULTS } from '../../src/broker/deps.ts'
 import { createBroker } from '../../src/broker/broker.ts'
 import { makeAsk } from '../../src/broker/token-key.ts'
@@ -171,7 +172,8 @@ describe.skipIf(!canStartRedis)('a password that changes in its file', () => {
     writeFileSync(passwordFile, 'CANARY-one\n')
     await raw.acl('SETUSER', 'gate', 'on', '>CANARY-one', '~*', '&*', '+@all')
     const proof = { username: 'gate', passwordFile, caFile: undefined, serverName: undefined, keyPrefix: 'p' }
-    const deps = { clock: systemClock, log: recorder.log, metrics: recorder.metrics, passwordEveryMs: millis(30) }
+    const watch = createFileWatch({ clock: systemClock, log: recorder.log, everyMs: millis(30) })
+    const deps = { clock: systemClock, log: recorder.log, metrics: recorder.metrics, watch }
     const connection = connectRedis({ ...deps, settings: { url: redis.url, ...proof } })
     const counted = async (what: RegExp) => Number(what.exec(await raw.info('everything'))?.[1] ?? 0)
     const connections = () => counted(/^total_connections_received:(\d+)/m)
@@ -192,6 +194,7 @@ describe.skipIf(!canStartRedis)('a password that changes in its file', () => {
       expect(await connections()).toBe(before)
       expect(recorder.lines.join('\n')).not.toContain('CANARY')
     } finally {
+      await watch.stop()
       await connection.close()
       raw.disconnect()
       await redis.stop()
