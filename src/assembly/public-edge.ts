@@ -24,8 +24,11 @@ import { resumeLogin } from '../flows/login-resume.ts'
 import { login } from '../flows/login.ts'
 import { createRevocations, revokeWithSessions } from '../flows/revocations.ts'
 import { createUpstreamRejections } from '../flows/upstream-rejections.ts'
+import type { FileWatch } from '../kernel/file-watch.ts'
 import type { Clock } from '../kernel/time.ts'
 import { minutes, systemClock } from '../kernel/time.ts'
+import { openTlsPair } from '../kernel/tls-files.ts'
+import type { TlsPair } from '../kernel/tls-files.ts'
 import { createAttempts } from '../login/attempts.ts'
 import { returnTo } from '../login/return-to.ts'
 import { compileForApplications } from '../policy/decide-application.ts'
@@ -41,13 +44,19 @@ import { headerDeps } from './header-deps.ts'
 import { pagesOf } from './pages.ts'
 import { APP, type Rooms } from './rooms.ts'
 import type { Telemetry } from './telemetry.ts'
-import { readTlsPair, watchTlsPair } from './tls-listener.ts'
-import { watchUpstreamPairs } from './upstream-pairs.ts'
+import { watchUpstreamFiles } from './upstream-files.ts'
 
 export type PublicEdge = Awaited<ReturnType<typeof wirePublicEdge>>
 
 /** The flows over the rooms, and the public listener over the flows. Listens when `start` says so. */
-export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, rooms: Rooms, clock: Clock, isDraining: () => boolean) => {
+export const wirePublicEdge = async (
+  settings: Settings,
+  telemetry: Telemetry,
+  rooms: Rooms,
+  watch: FileWatch,
+  clock: Clock,
+  isDraining: () => boolean,
+) => {
   const { audit, log, metrics, access } = telemetry
   const { store, once, provider, broker, sealer, asks, routes } = rooms
   const { publicUrl, basePath, session } = settings
@@ -96,7 +105,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
 
   const mine = { store, directory: rooms.directory, audit }
 
-  // 2. Proxy. Asking for every pool now reads the CA files: a missing one is found at the start.
+  // 2. Proxy. All its files are read now: a missing one is found at the start.
   const pools = agents()
   const open = connections(clock)
   const sources = roleSources(settings.providers.default.profile, settings.providers.default.clientId)
@@ -117,14 +126,16 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
   const frontend = await frontendOf(settings)
   const takers = routes.filter(({ callers }) => callers?.includes('bearer'))
   const { bearer } = settings.providers.default
-  const shown = watchUpstreamPairs(routes, pools, log)
+  watchUpstreamFiles(routes, pools, { watch, log })
   for (const route of [...routes, ...(frontend.kind === 'upstream' ? [frontend.route] : [])]) pools.poolFor(route)
   // What follows an end, whoever brings it about.
   const following = [endStreamsWithSessions(store, open, clock), revokeWithSessions(store, revocations)]
 
   // 3. The listener.
   const waiting = { count: 0 }
-  const tls = settings.listen.tls && readTlsPair(settings.listen.tls)
+  // Its certificate is replaced while it listens: new connections get the new one, those that stand go on as they are.
+  const use = (pair: TlsPair): void => void (app.server instanceof TlsServer && app.server.setSecureContext(pair))
+  const tls = settings.listen.tls && openTlsPair(settings.listen.tls, { setting: 'listen.tls', log, use })
   const app = await createPublicServer({
     context,
     login: {
@@ -179,20 +190,9 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
       resources: { routes: takers, issuers: provider.issuers, scopes: bearer.scopes },
     },
     frontend: { frontend, requireSignIn: settings.frontend?.requireSignIn ?? [], store, forwarder },
-    tls,
+    tls: tls?.now(),
   })
-  // Its certificate is replaced while it listens.
-  const certificate =
-    settings.listen.tls &&
-    tls &&
-    watchTlsPair({
-      files: settings.listen.tls,
-      first: tls,
-      use: (pair) => app.server instanceof TlsServer && app.server.setSecureContext(pair),
-      clock: systemClock,
-      log,
-    })
-  const certificates = [...(certificate ? [certificate] : []), ...shown]
+  if (tls) watch.add('listen.tls', tls.look)
   return {
     app,
     open,
@@ -201,13 +201,7 @@ export const wirePublicEdge = async (settings: Settings, telemetry: Telemetry, r
     pools,
     background,
     revocations,
-    reload: async (): Promise<void> => {
-      for (const watched of certificates) await watched.reload()
-    },
-    unsubscribe: () => {
-      following.forEach((stop) => stop())
-      for (const watched of certificates) watched.stop()
-    },
+    unsubscribe: () => following.forEach((stop) => stop()),
   }
 }
 

@@ -9,8 +9,10 @@ import { openKeyringFiles } from '../crypto/keyring-file.ts'
 import { createSealer } from '../crypto/seal.ts'
 import type { SessionStore } from '../domain/session-store.ts'
 import { assertNever } from '../kernel/assert.ts'
+import type { FileWatch } from '../kernel/file-watch.ts'
 import type { FollowingClock } from '../kernel/time.ts'
 import { steadyClock } from '../kernel/time.ts'
+import { openCaFile } from '../kernel/tls-files.ts'
 import { profileOf } from '../provider/profiles.ts'
 import { createProvider } from '../provider/provider.ts'
 import { createMemoryStores, type StoreDeps } from '../session/store-memory.ts'
@@ -33,9 +35,13 @@ export interface RoomOptions {
 }
 
 /** The rooms below the flows: seals, credentials, provider, store, broker. Talks to nobody outside yet but the file system; Redis connects behind. */
-export const wireRooms = async (settings: Settings, { log, metrics, audit }: Telemetry, clock: FollowingClock, options: RoomOptions) => {
-  const closing: (() => Promise<void> | void)[] = []
-  const reloading: (() => Promise<unknown>)[] = []
+export const wireRooms = async (
+  settings: Settings,
+  { log, metrics, audit }: Telemetry,
+  watch: FileWatch,
+  clock: FollowingClock,
+  options: RoomOptions,
+) => {
   const session = settings.session
 
   // 1. Seals.
@@ -49,18 +55,15 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
           // How long a key has been here is a length: a correction of the fleet's clock must not let it seal before the others can open it.
           clock: steadyClock,
           log,
+          watch,
           onChange: (change) => {
             audit.record({ event: `key.${change.kind}`, kid: change.kid })
             if (change.kind === 'removed') for (const listener of keyRemoved) listener(change.kid)
           },
         })
-  if (files) {
-    closing.push(() => files.close())
-    reloading.push(() => files.reload())
-  }
   const keyring: VisibleKeyring = files ?? ephemeralKeyring(steadyClock.now())
   const sealer = createSealer({ keyring })
-  const userContext = await openUserContext(settings, log, steadyClock, { closing, reloading })
+  const userContext = await openUserContext(settings, log, steadyClock, watch)
 
   // 2. Where sessions live.
   const storeDeps: StoreDeps = {
@@ -80,7 +83,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
   }
   const stores =
     session.store.kind === 'redis'
-      ? createRedisStores({ ...storeDeps, redis: connectionTo(session.store.redis), onClock: clock.correct })
+      ? createRedisStores({ ...storeDeps, redis: connectionTo(session.store.redis), onClock: clock.correct, watch })
       : createMemoryStores(storeDeps)
   const store = options.decorateStore?.(stores.sessions) ?? stores.sessions
 
@@ -103,8 +106,9 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     metrics,
     audit,
   })
-  closing.push(() => credential.stop())
-  reloading.push(() => credential.reload())
+  const setting = 'provider.ca_file'
+  const authorities = configured.caFile === undefined ? undefined : openCaFile(configured.caFile, { setting, log })
+  if (authorities) watch.add(setting, authorities.look)
   const provider = createProvider({
     name: PROVIDER,
     issuer: configured.issuer,
@@ -121,7 +125,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     par: configured.par,
     timeoutMs: configured.timeoutMs,
     insecureAllowHttp: configured.insecureAllowHttpIssuer,
-    caFile: configured.caFile,
+    ca: authorities?.now,
     clock,
     log,
     metrics,
@@ -130,9 +134,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
   const probe = probeOf(configured, profile)
   credential.start(probe === 'none' ? undefined : (one) => provider.probe(one, probe), provider.isKnown)
 
-  const keys = await openKeyFiles({ ...keyFilesOf(routes), clock, log })
-  closing.push(() => keys.stop())
-  reloading.push(() => keys.reload())
+  const keys = await openKeyFiles({ ...keyFilesOf(routes), watch, log })
 
   // 4. Who turns the one into the other.
   const broker = createBroker({
@@ -145,6 +147,7 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     settings: { ...BROKER_DEFAULTS, recheckMs: session.recheckMs, recheckGraceMs: session.recheckGraceMs },
     asks,
     keys,
+    onCredential: credential.onNews,
   })
 
   return {
@@ -159,13 +162,9 @@ export const wireRooms = async (settings: Settings, { log, metrics, audit }: Tel
     broker,
     routes,
     asks,
-    /** New keys and certificates are looked for now rather than at the next poll. */
-    reload: async (): Promise<void> => {
-      for (const reload of reloading) await reload()
-    },
     close: async (): Promise<void> => {
       broker.close()
-      for (const close of closing) await close()
+      await credential.stop()
       await provider.close()
       await store.close()
     },

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../config/settings.ts'
+import type { FileWatch } from '../kernel/file-watch.ts'
 import type { Millis } from '../kernel/time.ts'
 import { millis } from '../kernel/time.ts'
 import type { PublicEdge } from './public-edge.ts'
@@ -9,6 +10,7 @@ import type { Telemetry } from './telemetry.ts'
 
 export interface Running {
   readonly telemetry: Telemetry
+  readonly watch: FileWatch
   readonly rooms: Rooms
   readonly edge: PublicEdge
   readonly ops: FastifyInstance
@@ -25,7 +27,10 @@ const WORK_BEHIND_MS = millis(1000)
  * Not ready → wait until the platform has noticed → stop accepting and let requests finish → cut what streams → finish work behind requests → close.
  * Bounded by `shutdown.delay` + `shutdown.grace`, and by a second more for what must not be lost.
  */
-export const shutDown = async ({ telemetry, rooms, edge, ops, admin, drain }: Running, settings: Settings['shutdown']): Promise<void> => {
+export const shutDown = async (
+  { telemetry, watch, rooms, edge, ops, admin, drain }: Running,
+  settings: Settings['shutdown'],
+): Promise<void> => {
   const { log, sink, audit } = telemetry
   log.info({}, 'shutting down')
   drain()
@@ -45,6 +50,8 @@ export const shutDown = async ({ telemetry, rooms, edge, ops, admin, drain }: Ru
   const [allSaved, unrevoked] = await Promise.all([rooms.broker.drain(most), edge.revocations.drain(most), edge.background.drain(most)])
   if (unrevoked > 0) log.warn({ count: unrevoked }, 'refresh tokens of ended sessions stay valid at the provider until their own end')
   if (!allSaved) log.error({ hint: 'their sessions need a new sign-in' }, 'refreshed tokens could not be stored before the end')
+  // A look that hangs is none of theirs who wait for the end.
+  await atMost(watch.stop(), WORK_BEHIND_MS)
   edge.unsubscribe()
   edge.forwarder.close()
   await edge.pools.destroy()

@@ -12,6 +12,7 @@ import { wirePublicEdge } from './public-edge.ts'
 import { wireRooms, type RoomOptions } from './rooms.ts'
 import { shutDown } from './shutdown.ts'
 import { wireTelemetry } from './telemetry.ts'
+import { wireFileWatch } from './watched-files.ts'
 
 export interface StartOptions extends RoomOptions {
   /** The release, for the log and the audit trail. */
@@ -39,9 +40,10 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
   let stored = false
   let listening = false
 
-  const rooms = await wireRooms(settings, telemetry, clock, options)
+  const watch = wireFileWatch(telemetry)
+  const rooms = await wireRooms(settings, telemetry, watch, clock, options)
   void rooms.store.ready().then(() => (stored = true))
-  const edge = await wirePublicEdge(settings, telemetry, rooms, clock, () => draining)
+  const edge = await wirePublicEdge(settings, telemetry, rooms, watch, clock, () => draining)
   const waiting = (): string[] => [
     ...(rooms.credential.isReady() ? [] : ['credential']),
     ...(stored ? [] : ['store']),
@@ -67,7 +69,7 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
           audit,
         })
 
-  const running = { telemetry, rooms, edge, ops, admin, drain: () => (draining = true) }
+  const running = { telemetry, watch, rooms, edge, ops, admin, drain: () => (draining = true) }
   try {
     await listen(ops, 'ops', settings.listen.ops)
     if (admin && settings.listen.admin !== 'off') await listen(admin, 'admin', settings.listen.admin)
@@ -78,6 +80,8 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
     await shutDown(running, { delayMs: millis(0), graceMs: millis(0) })
     throw error
   }
+  // The first of many; from here on metrics tell when certificates end.
+  void watch.lookAtAll()
   audit.record({ event: 'config.loaded', version: options.version })
   log.info({ version: options.version, address: settings.publicUrl.origin, count: settings.routes.length }, 'gateway started')
 
@@ -92,7 +96,7 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
   const signals = onProcessEvents({
     log,
     stop: () => void stop(),
-    reload: () => void Promise.all([audit.reopen(), rooms.reload(), edge.reload()]),
+    reload: () => void Promise.all([audit.reopen(), watch.lookAtAll()]),
     flush: () => {
       audit.flushSync()
       telemetry.sink.flushSync()

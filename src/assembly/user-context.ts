@@ -5,22 +5,22 @@ import type { UserContextKeys } from '../crypto/user-context.ts'
 import { createUserContextKeys } from '../crypto/user-context.ts'
 import type { Log } from '../kernel/ports.ts'
 import type { Clock } from '../kernel/time.ts'
+import type { FileWatch } from '../kernel/file-watch.ts'
 
 /** The keys of signed user contexts; undefined where no route asks for any. @throws KeyringError as for the sealing keys */
 export const openUserContext = async (
   { userContext, routes }: Pick<Settings, 'userContext' | 'routes'>,
   log: Log,
   clock: Clock,
-  life: { readonly closing: (() => void)[]; readonly reloading: (() => Promise<unknown>)[] },
+  watch: FileWatch,
 ): Promise<UserContextKeys | undefined> => {
   if (!routes.some((route) => route.userContext !== undefined)) return undefined
   const { keysDir, keysSettleMs } = userContext
   if (keysDir === undefined) return createUserContextKeys(ephemeralKeyring(clock.now()))
   const setting = 'user_context.keys_dir'
-  const files = await openKeyringFiles({ dir: keysDir, settleMs: keysSettleMs, clock, log: saying(log, setting), setting })
-  life.closing.push(() => files.close())
-  life.reloading.push(() => files.reload())
-  return createUserContextKeys(files)
+  return createUserContextKeys(
+    await openKeyringFiles({ dir: keysDir, settleMs: keysSettleMs, clock, watch, log: saying(log, setting), setting }),
+  )
 }
 
 /** Two folders of keys, one watcher: the lines say which is meant. */

@@ -1,30 +1,28 @@
 import { createPrivateKey, hash } from 'node:crypto'
 import type { KeyFiles, ServiceAccountKey } from '../domain/key-file.ts'
+import type { FileLook, FileWatch } from '../kernel/file-watch.ts'
 import type { Log } from '../kernel/ports.ts'
-import { Secret } from '../kernel/secret.ts'
-import type { Clock, Millis } from '../kernel/time.ts'
-import { seconds } from '../kernel/time.ts'
 import { readText } from '../kernel/read-file.ts'
+import { Secret } from '../kernel/secret.ts'
 
 export interface KeyFilesDeps {
   /** `token.key_file` of routes with `grant: static`. */
   readonly apiKeys: readonly string[]
   /** Of routes with `grant: service_account`. */
   readonly serviceAccounts: readonly string[]
-  readonly clock: Clock
+  readonly watch: FileWatch
   readonly log: Log
-  readonly every?: Millis
 }
 
 /**
- * The keys that routes name, read again every few seconds: a new one takes effect with the next request. A file that is emptied, half written or gone does
+ * The keys that routes name, watched: a new one takes effect with the next request. A file that is emptied, half written or gone does
  * not take the one in use away.
  */
-export const openKeyFiles = async ({ apiKeys, serviceAccounts, clock, log, every = seconds(10) }: KeyFilesDeps) => {
+export const openKeyFiles = async ({ apiKeys, serviceAccounts, watch, log }: KeyFilesDeps) => {
   const keys = new Map<string, Secret<'access-token'>>()
   const accounts = new Map<string, { readonly digest: string; readonly key: ServiceAccountKey }>()
   const failing = new Set<string>()
-  const stopped = new AbortController()
+  let changes = 0
 
   const fail = (file: string, isHeld: boolean): void => {
     const hint = isHeld ? 'the last one read stays in use' : 'its routes answer 502 until it can be read'
@@ -42,6 +40,7 @@ export const openKeyFiles = async ({ apiKeys, serviceAccounts, clock, log, every
     if (held?.equals(secret)) return
     if (held) log.info({ file }, 'the API key of a route changed')
     keys.set(file, secret)
+    changes += 1
   }
 
   const readAccount = async (file: string): Promise<void> => {
@@ -55,26 +54,21 @@ export const openKeyFiles = async ({ apiKeys, serviceAccounts, clock, log, every
     if (isSame) return
     if (held) log.info({ file }, 'the service account key of a route changed')
     accounts.set(file, { digest, key })
+    changes += 1
   }
 
-  const reload = async (): Promise<void> => {
+  const look = async (): Promise<FileLook> => {
+    const before = changes
     for (const file of new Set(apiKeys)) await readKey(file)
     for (const file of new Set(serviceAccounts)) await readAccount(file)
-  }
-  const watch = async (): Promise<void> => {
-    while (!stopped.signal.aborted) {
-      await clock.sleep(every, stopped.signal).catch(() => undefined)
-      if (!stopped.signal.aborted) await reload()
-    }
+    return { outcome: failing.size > 0 ? 'kept' : changes === before ? 'unchanged' : 'replaced' }
   }
 
-  await reload()
-  if (apiKeys.length + serviceAccounts.length > 0) void watch()
-  const files: KeyFiles & { reload(): Promise<void>; stop(): void } = {
+  await look()
+  if (apiKeys.length + serviceAccounts.length > 0) watch.add('routes[].token.key_file', look)
+  const files: KeyFiles = {
     apiKey: (file) => keys.get(file),
     serviceAccount: (file) => accounts.get(file)?.key,
-    reload,
-    stop: () => stopped.abort(),
   }
   return files
 }

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import type { FileLook, FileWatch, Watched } from '../kernel/file-watch.ts'
 import type { Log } from '../kernel/ports.ts'
 import type { Clock, Instant, Millis } from '../kernel/time.ts'
 import { after, seconds } from '../kernel/time.ts'
@@ -8,7 +9,6 @@ import type { SeenKeys } from './key-dir-file.ts'
 import { INDEX, readKeyDir } from './key-dir-file.ts'
 
 const RELOAD_AT_MOST_EVERY = seconds(5)
-const LOOK_EVERY = seconds(15)
 
 export class KeyringError extends Error {
   readonly code: 'keyring.directory-unreadable' | 'keyring.empty' | 'keyring.index-key-absent'
@@ -25,34 +25,30 @@ export interface KeyringFileDeps {
   readonly settleMs: Millis
   readonly clock: Clock
   readonly log: Log
+  readonly watch: FileWatch
   /** For the audit stream. Must not throw. */
   readonly onChange?: (change: KeyringChange) => void
-  readonly lookEveryMs?: Millis
   /** The setting that names the folder, for messages. */
   readonly setting?: string
 }
 
-export interface FileKeyring extends VisibleKeyring {
-  close(): void
-}
-
 /** @throws KeyringError when the directory holds no usable key or no index key: a gateway that cannot open its sessions does not start. */
-export const openKeyringFiles = async (deps: KeyringFileDeps): Promise<FileKeyring> => {
+export const openKeyringFiles = async (deps: KeyringFileDeps): Promise<VisibleKeyring> => {
   const ring = new Ring(deps)
   await ring.first()
-  void ring.watch()
+  ring.watch()
   return ring
 }
 
-class Ring implements FileKeyring {
+class Ring implements VisibleKeyring {
   readonly #deps: KeyringFileDeps
-  readonly #stop = new AbortController()
   readonly #warned = new Set<string>()
   #keys: readonly PresentKey[] = []
   #index: KeyObject | undefined
   #active: string | undefined
   #reloadedAt: Instant | undefined
-  #looking: Promise<void> | undefined
+  #reloading: Promise<void> | undefined
+  #watched: Watched | undefined
 
   constructor(deps: KeyringFileDeps) {
     this.#deps = deps
@@ -60,7 +56,7 @@ class Ring implements FileKeyring {
 
   async first(): Promise<void> {
     const seen = await readKeyDir(this.#deps.dir)
-    const { setting = 'session.keys_dir' } = this.#deps
+    const setting = this.#setting()
     if (seen === 'unreadable') throw new KeyringError('keyring.directory-unreadable', `${setting} cannot be read`)
     this.#warnOf(seen)
     if (!seen.index)
@@ -97,38 +93,22 @@ class Ring implements FileKeyring {
   /** Anybody can name a key id that nobody has: this is why the looks it causes are counted. */
   async reload(): Promise<void> {
     const now = this.#deps.clock.now()
-    if (this.#reloadedAt !== undefined && now < after(this.#reloadedAt, RELOAD_AT_MOST_EVERY)) return this.#looking
+    if (this.#reloadedAt !== undefined && now < after(this.#reloadedAt, RELOAD_AT_MOST_EVERY)) return this.#reloading
     this.#reloadedAt = now
-    return this.#look()
-  }
-
-  async watch(): Promise<void> {
-    const every = this.#deps.lookEveryMs ?? LOOK_EVERY
-    while (!this.#stop.signal.aborted) {
-      try {
-        await this.#deps.clock.sleep(every, this.#stop.signal)
-      } catch {
-        return // closed
-      }
-      await this.#look()
-    }
-  }
-
-  close(): void {
-    this.#stop.abort()
+    this.#reloading = this.#watched?.look()
+    return this.#reloading
   }
 
   /** One look at a time: two that overlap could take a key away that the other has just added. */
-  #look(): Promise<void> {
-    this.#looking ??= this.#take()
-      .catch(() => this.#deps.log.error({ file: this.#deps.dir }, 'look into session.keys_dir failed'))
-      .finally(() => {
-        this.#looking = undefined
-      })
-    return this.#looking
+  watch(): void {
+    this.#watched = this.#deps.watch.add(this.#setting(), () => this.#take())
   }
 
-  async #take(): Promise<void> {
+  #setting(): string {
+    return this.#deps.setting ?? 'session.keys_dir'
+  }
+
+  async #take(): Promise<FileLook> {
     const seen = await readKeyDir(this.#deps.dir)
     const next = seen === 'unreadable' ? undefined : nextRing(this.#keys, seen.keys, seen.unreadable, this.#deps.clock.now())
     if (seen === 'unreadable' || !next || next.ring.length === 0) {
@@ -138,7 +118,7 @@ class Ring implements FileKeyring {
         { file: this.#deps.dir, reason: seen === 'unreadable' ? 'unreadable' : 'empty' },
         'no key in session.keys_dir, the old ones stay',
       )
-      return
+      return { outcome: 'kept' }
     }
     this.#warned.delete('keys-dir')
     this.#warnOf(seen)
@@ -151,6 +131,8 @@ class Ring implements FileKeyring {
       this.#deps.onChange?.({ kind: 'removed', kid })
     }
     this.sealing()
+    if (next.added.length + next.removed.length > 0) return { outcome: 'replaced' }
+    return { outcome: seen.broken.length > 0 ? 'kept' : 'unchanged' }
   }
 
   #warnOf(seen: SeenKeys): void {

@@ -124,6 +124,16 @@ export const METRICS = {
     help: 'Requests that were sent again with another client credential because the provider rejected the one in use.',
     labels: ['provider'],
   },
+  sallyport_files_looks_total: {
+    kind: 'counter',
+    help: 'Looks at watched files by the setting that names them: unchanged, replaced, kept (what is there cannot be used, what was in use stays), failed.',
+    labels: ['setting', 'outcome'],
+  },
+  sallyport_files_certificate_not_after_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'When a certificate in use ends: of the listener, at Redis, at upstreams. Those at the provider are sallyport_credentials_….',
+    labels: ['setting'],
+  },
   sallyport_proxy_in_flight_requests: { kind: 'gauge', help: 'Proxied requests under way.', labels: [] },
   sallyport_proxy_open_streams: { kind: 'gauge', help: 'Open streams that end with their session.', labels: [] },
   sallyport_logout_notices_total: {

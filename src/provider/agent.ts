@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { Agent } from 'undici'
+import { Agent, buildConnector } from 'undici'
 import type { Dispatcher } from 'undici'
 
 /** Response headers beyond this are cut off by the parser. */
@@ -7,15 +6,15 @@ const HEADER_BYTES_MAX = 16 * 1024
 
 /**
  * Connections to one provider.
- * @param caFile PEM of the only authorities trusted for it; undefined: those of the system
+ * @param ca PEM of the only authorities trusted for it, asked at each connection; undefined: those of the system
  * @param client what we prove ourselves with in the handshake (RFC 8705), PEM
  */
 export const createAgent = ({
-  caFile,
+  ca,
   timeoutMs,
   client,
 }: {
-  readonly caFile: string | undefined
+  readonly ca: (() => string) | undefined
   readonly timeoutMs: number
   readonly client?: { readonly certificate: string; readonly key: string } | undefined
 }): Dispatcher =>
@@ -27,12 +26,24 @@ export const createAgent = ({
     pipelining: 0,
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
-    // Said, because undici leaves it to NODE_TLS_REJECT_UNAUTHORIZED otherwise.
-    connect: {
+    connect: trusting(ca, {
       timeout: timeoutMs,
+      // Said, because undici leaves it to NODE_TLS_REJECT_UNAUTHORIZED otherwise.
       rejectUnauthorized: true,
-      ...(caFile !== undefined && { ca: readFileSync(caFile, 'utf8') }),
       // A session of another certificate is never resumed: the cache of sessions is the agent's own.
       ...(client && { cert: client.certificate, key: client.key }),
-    },
+    }),
   })
+
+type Connecting = Parameters<typeof buildConnector>[0] & object
+
+/** A connector remembers TLS sessions: each bundle has its own, or one that began under authorities since removed would be taken up under the next. */
+const trusting = (ca: (() => string) | undefined, options: Connecting): Connecting | buildConnector.connector => {
+  if (!ca) return options
+  let made: { readonly pem: string; readonly connect: buildConnector.connector } | undefined
+  return (target, callback) => {
+    const pem = ca()
+    if (made?.pem !== pem) made = { pem, connect: buildConnector({ ...options, ca: pem }) }
+    made.connect(target, callback)
+  }
+}

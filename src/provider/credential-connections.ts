@@ -14,7 +14,7 @@ export const createCredentialConnections = ({
   fetch,
   ...agent
 }: {
-  readonly caFile: string | undefined
+  readonly ca: (() => string) | undefined
   readonly timeoutMs: number
   readonly fetch: BoundedFetch
 }) => {

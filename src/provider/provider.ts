@@ -59,8 +59,8 @@ export interface ProviderDeps {
   readonly timeoutMs: Millis
   /** Accepts an issuer on loopback over http; never any other. */
   readonly insecureAllowHttp: boolean
-  /** PEM of the authorities trusted for this provider, instead of the system's. */
-  readonly caFile?: string | undefined
+  /** PEM of the authorities trusted for this provider, instead of the system's; asked at each connection. */
+  readonly ca?: (() => string) | undefined
   /** Instead of an own agent; stays the caller's to close. */
   readonly dispatcher?: Dispatcher | undefined
   readonly clock: Clock
@@ -86,9 +86,9 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
   const { name, profile, clientId, clock, log, random } = deps
   if (!endpointUrl(deps.issuer, deps.insecureAllowHttp))
     throw new Error('provider.issuer must be https, or http on loopback with insecure_allow_http')
-  const own = deps.dispatcher ? undefined : createAgent({ caFile: deps.caFile, timeoutMs: deps.timeoutMs })
+  const own = deps.dispatcher ? undefined : createAgent({ ca: deps.ca, timeoutMs: deps.timeoutMs })
   const fetch = createFetch(deps.dispatcher ?? (own as Dispatcher))
-  const connections = createCredentialConnections({ caFile: deps.caFile, timeoutMs: deps.timeoutMs, fetch })
+  const connections = createCredentialConnections({ ca: deps.ca, timeoutMs: deps.timeoutMs, fetch })
   const keysTimeoutMs = millis(Math.min(deps.timeoutMs, KEYS_TIMEOUT_MS))
   const attemptDeps = {
     source: deps.clientAuth,

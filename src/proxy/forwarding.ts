@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Pool } from 'undici'
+import type { Dispatcher } from 'undici'
 import type { BearerCaller } from '../domain/caller.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { ProblemCode } from '../domain/problem.ts'
@@ -72,7 +72,7 @@ export interface Rejection {
 
 /** A route as compiled for forwarding, with its count of requests under way. */
 export interface Lane {
-  readonly pool: Pool
+  readonly pool: Dispatcher
   readonly outbound: OutboundRules
   readonly inbound: InboundRules
   inFlight: number

@@ -4,14 +4,16 @@ import { join } from 'node:path'
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify, type JWTPayload } from 'jose'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { cpuMs } from '../harness/cpu-time.ts'
-import { ephemeralKeyring } from '../../src/crypto/keyring.ts'
-import { openKeyringFiles, type FileKeyring } from '../../src/crypto/keyring-file.ts'
+import { ephemeralKeyring, type VisibleKeyring } from '../../src/crypto/keyring.ts'
+import { openKeyringFiles } from '../../src/crypto/keyring-file.ts'
 import { rotateKeys } from '../../src/crypto/rotate-keys-file.ts'
 import { createUserContextKeys } from '../../src/crypto/user-context.ts'
 import type { BearerCaller } from '../../src/domain/caller.ts'
 import type { Route } from '../../src/domain/route.ts'
 import type { Claims } from '../../src/domain/token.ts'
 import { callerIdentity } from '../../src/flows/caller-identity.ts'
+import { createFileWatch } from '../../src/kernel/file-watch.ts'
+import type { FileWatch } from '../../src/kernel/file-watch.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { instant, minutes } from '../../src/kernel/time.ts'
 import { edgeHost, fetching, signedIn, type EdgeHost } from '../harness/edge-host.ts'
@@ -33,7 +35,8 @@ interface Heard {
 
 let dir: string
 let clock: FakeClock
-let ring: FileKeyring
+let ring: VisibleKeyring
+let watch: FileWatch
 let host: EdgeHost
 let cookie = ''
 let heard: Heard[] = []
@@ -65,7 +68,8 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'sallyport-context-'))
   clock = new FakeClock(instant(Date.now()))
   await rotateKeys(dir, clock.now())
-  ring = await openKeyringFiles({ dir, settleMs: minutes(5), clock, log: new FakeLog(), setting: 'user_context.keys_dir' })
+  watch = createFileWatch({ clock, log: new FakeLog() })
+  ring = await openKeyringFiles({ dir, settleMs: minutes(5), clock, log: new FakeLog(), watch, setting: 'user_context.keys_dir' })
   let keys: ReturnType<typeof createRemoteJWKSet> | undefined
   host = await edgeHost({
     routes,
@@ -100,7 +104,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await host.close()
-  ring.close()
+  await watch.stop()
   await rm(dir, { recursive: true, force: true })
 })
 beforeEach(() => {
@@ -177,9 +181,8 @@ describe('its keys', () => {
   })
 
   it('are the same on every replica that has the folder', async () => {
-    const other = await openKeyringFiles({ dir, settleMs: minutes(5), clock, log: new FakeLog() })
+    const other = await openKeyringFiles({ dir, settleMs: minutes(5), clock, watch, log: new FakeLog() })
     expect(createUserContextKeys(other).jwks()).toEqual(JSON.parse((await host.ask(KEYS)).body))
-    other.close()
   })
 
   it('are no sealing keys, even where somebody gave both the same folder', () => {

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect } from 'node:net'
@@ -86,6 +87,7 @@ export const proxyHost = async (upstream: URL, options: HostOptions = {}): Promi
   const note = (facts: Facts, message: string): void => void logs.push({ facts, message })
   const open = connections(systemClock)
   const pools = agents()
+  if (route.tls.caFile !== undefined) pools.trust(route.tls.caFile, readFileSync(route.tls.caFile, 'utf8'))
   const waiting: { readonly count: number; readonly wake: () => void }[] = []
   let nextId = 0
   const forwarder = createForwarder({

@@ -15,15 +15,22 @@ export interface SelfSignedOptions {
   readonly kind?: 'rsa' | 'rsa-1024' | 'ec' | 'ec-384' | 'ed25519'
   readonly notBefore?: Date
   readonly notAfter?: Date
+  /** `localhost` unless told; it is good for that name whatever its own is. Of several trusted ones with one subject OpenSSL looks at the first only. */
+  readonly subject?: string
 }
 
 const DAY = 86_400_000
 
 export const selfSigned = (options: SelfSignedOptions = {}): SelfSigned => {
-  const { kind = 'rsa', notBefore = new Date(Date.now() - DAY), notAfter = new Date(Date.now() + 30 * DAY) } = options
+  const {
+    kind = 'rsa',
+    notBefore = new Date(Date.now() - DAY),
+    notAfter = new Date(Date.now() + 30 * DAY),
+    subject = 'localhost',
+  } = options
   const { publicKey, privateKey } = keyPair(kind)
   const algorithm = SIGNATURES[kind]
-  const name = sequence(set(sequence(oid('2.5.4.3'), der(0x0c, Buffer.from('localhost')))))
+  const name = sequence(set(sequence(oid('2.5.4.3'), der(0x0c, Buffer.from(subject)))))
   const body = sequence(
     der(0xa0, integer(Buffer.from([2]))),
     integer(Buffer.concat([Buffer.from([1]), randomBytes(15)])),

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { openKeyFiles, serviceAccountKey } from '../../../src/credentials/key-files.ts'
+import { createFileWatch } from '../../../src/kernel/file-watch.ts'
+import type { FileWatch } from '../../../src/kernel/file-watch.ts'
 import type { Log } from '../../../src/kernel/ports.ts'
 import { manualClock } from '../../harness/clock.ts'
 
@@ -14,10 +16,11 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const recording = (): { readonly log: Log; readonly lines: string[] } => {
+const recording = (): { readonly log: Log; readonly lines: string[]; readonly watch: FileWatch } => {
   const lines: string[] = []
   const line = (facts: object, message: string): void => void lines.push(`${message} ${JSON.stringify(facts)}`)
-  return { log: { debug: line, info: line, warn: line, error: line }, lines }
+  const log: Log = { debug: line, info: line, warn: line, error: line }
+  return { log, lines, watch: createFileWatch({ clock: manualClock(), log }) }
 }
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' })
 const short = generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ type: 'pkcs8', format: 'pem' })
@@ -35,32 +38,20 @@ const account = (change: Record<string, unknown> = {}): string =>
 it('an API key that changes is used from the next reading on, and one that is emptied stays', async () => {
   const file = join(folder, 'key')
   writeFileSync(file, ' canary-one\n')
-  const { log, lines } = recording()
-  const keys = await openKeyFiles({ apiKeys: [file], serviceAccounts: [], clock: manualClock(), log })
+  const { log, lines, watch } = recording()
+  const keys = await openKeyFiles({ apiKeys: [file], serviceAccounts: [], watch, log })
   const first = keys.apiKey(file)
   expect(first?.reveal()).toBe('canary-one')
-  await keys.reload()
+  await watch.lookAtAll()
   expect(keys.apiKey(file)).toBe(first) // what was made of it is known by it
   writeFileSync(file, 'canary-two')
-  await keys.reload()
+  await watch.lookAtAll()
   expect(keys.apiKey(file)?.reveal()).toBe('canary-two')
   writeFileSync(file, '')
-  await keys.reload()
+  await watch.lookAtAll()
   expect(keys.apiKey(file)?.reveal()).toBe('canary-two')
-  keys.stop()
   expect(lines.filter((line) => line.includes('stays in use'))).toHaveLength(1)
   expect(lines.join('\n')).not.toContain('canary')
-})
-
-it('is found by the clock as well', async () => {
-  const file = join(folder, 'watched')
-  writeFileSync(file, 'canary-one')
-  const clock = manualClock()
-  const keys = await openKeyFiles({ apiKeys: [file], serviceAccounts: [], clock, log: recording().log })
-  writeFileSync(file, 'canary-two')
-  await clock.advance(10_000)
-  await expect.poll(() => keys.apiKey(file)?.reveal()).toBe('canary-two')
-  keys.stop()
 })
 
 it.each([
@@ -75,27 +66,24 @@ it.each([
   const keys = await openKeyFiles({
     apiKeys: [file, join(folder, 'absent')],
     serviceAccounts: [],
-    clock: manualClock(),
-    log: recording().log,
+    ...recording(),
   })
   expect(keys.apiKey(file)).toBeUndefined()
   expect(keys.apiKey(join(folder, 'absent'))).toBeUndefined()
-  keys.stop()
 })
 
 it('a service account’s key is read from the file that was issued, and a half-written one does not take it away', async () => {
   const file = join(folder, 'sa.json')
   writeFileSync(file, account())
-  const { log, lines } = recording()
-  const keys = await openKeyFiles({ apiKeys: [], serviceAccounts: [file], clock: manualClock(), log })
+  const { log, lines, watch } = recording()
+  const keys = await openKeyFiles({ apiKeys: [], serviceAccounts: [file], watch, log })
   expect(keys.serviceAccount(file)).toMatchObject({ email: 'sa@project.example', keyId: 'key-1' })
   writeFileSync(file, account().slice(0, 300))
-  await keys.reload()
+  await watch.lookAtAll()
   expect(keys.serviceAccount(file)?.keyId).toBe('key-1')
   writeFileSync(file, account({ private_key_id: 'key-2' }))
-  await keys.reload()
+  await watch.lookAtAll()
   expect(keys.serviceAccount(file)?.keyId).toBe('key-2')
-  keys.stop()
   expect(lines.join('\n')).not.toContain('PRIVATE KEY')
 })
 
@@ -103,24 +91,22 @@ it('a service account’s key is read from the file that was issued, and a half-
 it('a pipe in the place of a key holds nothing up', async () => {
   const file = join(folder, 'pipe')
   spawnSync('mkfifo', [file])
-  const { log, lines } = recording()
-  const keys = await openKeyFiles({ apiKeys: [file], serviceAccounts: [file], clock: manualClock(), log })
-  keys.stop()
+  const { log, lines, watch } = recording()
+  const keys = await openKeyFiles({ apiKeys: [file], serviceAccounts: [file], watch, log })
   expect([keys.apiKey(file), keys.serviceAccount(file)]).toEqual([undefined, undefined])
   expect(lines).toHaveLength(1)
 })
 
 it('a key file that was mended and breaks again is told of again', async () => {
   const file = join(folder, 'sa-twice.json')
-  const { log, lines } = recording()
+  const { log, lines, watch } = recording()
   const warnings = () => lines.filter((line) => line.includes('malformed')).length
   writeFileSync(file, account())
-  const keys = await openKeyFiles({ apiKeys: [], serviceAccounts: [file], clock: manualClock(), log })
+  await openKeyFiles({ apiKeys: [], serviceAccounts: [file], watch, log })
   for (const text of ['', account(), '']) {
     writeFileSync(file, text)
-    await keys.reload()
+    await watch.lookAtAll()
   }
-  keys.stop()
   expect(warnings()).toBe(2)
 })
 

@@ -3,37 +3,35 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, ut
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { KeyringChange } from '../../../src/crypto/keyring.ts'
-import type { FileKeyring } from '../../../src/crypto/keyring-file.ts'
+import type { KeyringChange, VisibleKeyring } from '../../../src/crypto/keyring.ts'
 import { openKeyringFiles } from '../../../src/crypto/keyring-file.ts'
 import { rotateKeys } from '../../../src/crypto/rotate-keys-file.ts'
 import { createSealer } from '../../../src/crypto/seal.ts'
+import { createFileWatch } from '../../../src/kernel/file-watch.ts'
+import type { FileWatch } from '../../../src/kernel/file-watch.ts'
 import { after, minutes, seconds } from '../../../src/kernel/time.ts'
-import { manualClock, settle } from '../../harness/clock.ts'
 import { FakeClock, FakeLog, NOON } from './fakes.ts'
 
 let dir: string
 let clock: FakeClock
 let log: FakeLog
 let changes: KeyringChange[]
-const open: FileKeyring[] = []
+let watch: FileWatch
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'sallyport-keys-'))
   clock = new FakeClock()
   log = new FakeLog()
   changes = []
+  watch = createFileWatch({ clock, log })
 })
 afterEach(async () => {
-  for (const ring of open.splice(0)) ring.close()
+  await watch.stop()
   await rm(dir, { recursive: true, force: true })
 })
 
-const load = async (at = dir): Promise<FileKeyring> => {
-  const ring = await openKeyringFiles({ dir: at, settleMs: minutes(5), clock, log, onChange: (change) => changes.push(change) })
-  open.push(ring)
-  return ring
-}
+const load = async (at = dir): Promise<VisibleKeyring> =>
+  openKeyringFiles({ dir: at, settleMs: minutes(5), clock, log, watch, onChange: (change) => changes.push(change) })
 const kid = (hour: number): string => `20261120T${String(hour).padStart(2, '0')}0000Z-aaaaaa`
 const key = () => `${randomBytes(32).toString('base64url')}\n`
 const put = async (name: string, content = key(), ageMinutes = 60): Promise<void> => {
@@ -43,7 +41,7 @@ const put = async (name: string, content = key(), ageMinutes = 60): Promise<void
   await utimes(path, at, at)
 }
 /** Past the rate limit of reloads. */
-const look = async (ring: FileKeyring): Promise<void> => {
+const look = async (ring: VisibleKeyring): Promise<void> => {
   clock.advance(seconds(6))
   await ring.reload()
 }
@@ -77,7 +75,7 @@ describe('a directory of keys', () => {
     await put(kid(1))
     await load()
     await put(kid(2))
-    clock.advance(seconds(15))
+    clock.advance(seconds(5))
     await vi.waitFor(() => expect(log.messages('info')).toContain('sealing key present, opens now and seals once settled'), PATIENCE)
     await vi.waitFor(() => {
       clock.advance(minutes(6))
@@ -247,17 +245,6 @@ describe('a directory of keys', () => {
     await look(ring) // the symlink of the first key dangles now, until the kubelet removes it
     expect(ring.find(kid(1))).toBe('key-removed')
     expect(ring.sealing().kid).toBe(kid(2))
-  })
-
-  it('stops looking when closed', async () => {
-    await put('index')
-    await put(kid(1))
-    const manual = manualClock()
-    const ring = await openKeyringFiles({ dir, settleMs: minutes(5), clock: manual, log })
-    expect(manual.sleeping()).toBe(1)
-    ring.close()
-    await settle()
-    expect(manual.sleeping()).toBe(0)
   })
 })
 

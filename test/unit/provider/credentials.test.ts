@@ -1,11 +1,8 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import type { Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Credential, CredentialVerdict, TlsCredential } from '../../../src/domain/credential.ts'
@@ -209,7 +206,6 @@ describe('a request whose credential is rejected', () => {
 describe('a client certificate in the handshake', () => {
   const server = selfSigned({ kind: 'ec' })
   const [one, two] = [selfSigned({ kind: 'ec' }), selfSigned({ kind: 'ec' })]
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-mtls-'))
   const servers: Server[] = []
   let registered: Set<string>
   let seen: { readonly path: string; readonly thumbprint: string; readonly body: string }[]
@@ -266,7 +262,6 @@ describe('a client certificate in the handshake', () => {
     registered = new Set([one.thumbprint, two.thumbprint])
     mutual = await listen(true)
     issuer = await listen(false)
-    writeFileSync(join(folder, 'ca.pem'), server.certificate)
   })
   afterEach(async () => {
     for (const app of servers.splice(0)) {
@@ -275,7 +270,7 @@ describe('a client certificate in the handshake', () => {
     }
   })
   const room = (clientAuth: Parameters<typeof providerRoom>[1] & object) =>
-    providerRoom(issuer, { caFile: join(folder, 'ca.pem'), insecureAllowHttp: false, ...clientAuth })
+    providerRoom(issuer, { ca: () => server.certificate, insecureAllowHttp: false, ...clientAuth })
 
   it('goes to the alias of the endpoint, names the client and carries no other proof', async () => {
     const { provider } = room({ clientAuth: { current: () => tls(one) } })
@@ -317,6 +312,5 @@ describe('a client certificate in the handshake', () => {
     }
     expect(seen.map(({ thumbprint }) => thumbprint)).toEqual([one, two, one, two].map(({ thumbprint }) => thumbprint))
     await provider.close()
-    rmSync(folder, { recursive: true, force: true })
   })
 })

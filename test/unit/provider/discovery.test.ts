@@ -15,7 +15,7 @@ let hostile: HostileProvider
 let discovery: Discovery
 let clock: MovableClock
 let lines: LogLine[]
-const agent = createAgent({ caFile: undefined, timeoutMs: 2000 })
+const agent = createAgent({ ca: undefined, timeoutMs: 2000 })
 beforeEach(async () => {
   hostile = await startHostileProvider()
   clock = movableClock()

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
 import { connect, createServer as createTcpServer } from 'node:net'
@@ -47,7 +48,10 @@ it.each([
   ['the system’s authorities', undefined, 'unavailable'],
 ])('trusting %s: %s, %s', async (_name, file, kind) => {
   paths.length = 0
-  const room = providerRoom(issuer, { insecureAllowHttp: false, caFile: file === undefined ? undefined : join(dir, file) })
+  const room = providerRoom(issuer, {
+    insecureAllowHttp: false,
+    ca: file === undefined ? undefined : () => readFileSync(join(dir, file), 'utf8'),
+  })
   const answer = await room.provider.application(ASK)
   expect(answer.kind).toBe(kind)
   if (answer.kind === 'unavailable') expect([answer.sent, paths]).toEqual(['not-sent', []])
@@ -57,7 +61,7 @@ it.each([
 it('the environment cannot switch verification off', async () => {
   vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
   paths.length = 0
-  const room = providerRoom(issuer, { insecureAllowHttp: false, caFile: join(dir, 'other.pem') })
+  const room = providerRoom(issuer, { insecureAllowHttp: false, ca: () => readFileSync(join(dir, 'other.pem'), 'utf8') })
   expect(await room.provider.application(ASK)).toMatchObject({ kind: 'unavailable', sent: 'not-sent' })
   expect(paths).toEqual([])
   await room.provider.close()
