@@ -10,6 +10,7 @@ import type {
 import type { CredentialFacts } from '../domain/profile.ts'
 import type { Metrics } from '../domain/metric.ts'
 import type { AuditSink } from '../domain/audit-event.ts'
+import type { FileLook, FileWatch } from '../kernel/file-watch.ts'
 import type { Log } from '../kernel/ports.ts'
 import { between, instant } from '../kernel/time.ts'
 import type { Clock, Instant } from '../kernel/time.ts'
@@ -18,13 +19,15 @@ import { isTroubled, probesDue, tries } from './choice.ts'
 import type { Faulty, Loaded, Look, Source } from './loaded.ts'
 import { createFollowers } from './followers.ts'
 import { hurried } from './hurried.ts'
+import { newsOf } from './news.ts'
+import type { News } from './news.ts'
 import { createPublisher } from './publisher.ts'
 import type { PublicJwk } from './public-key.ts'
 import { createReporter } from './reporter.ts'
 import { lostOrders } from './lost-orders.ts'
 import { answered, EMPTY, looked, settled, told } from './rotation.ts'
 import type { Rotation, RotationSettings } from './rotation.ts'
-import { HURRIED_EVERY, LOOK_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
+import { HURRIED_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
 import { overviewOf } from './status.ts'
 import type { Words } from './words.ts'
 
@@ -39,6 +42,8 @@ export interface CredentialSetDeps {
   /** Where each kind is registered, in the words of the profile. */
   readonly registeredAt: CredentialFacts['registeredAt']
   readonly words: Words
+  /** Looks after the files of all sources. */
+  readonly watch: FileWatch
   /** Of this replica, for operators. */
   readonly replica: string
   readonly clock: Clock
@@ -52,7 +57,7 @@ export interface CredentialSetDeps {
 /** The gateway's own credentials: which there are, which one is used, and what the provider thinks of each. */
 export interface CredentialSet extends Required<CredentialSource>, CredentialAdmin {
   /**
-   * From here on files are watched, others listened to, and candidates probed.
+   * From here on others are listened to, and candidates probed.
    * @param probe undefined: there is none at this provider
    * @param mayProbe whether the provider was spoken to at all: a probe must not be what finds out that it is away, and makes people wait for the next try
    */
@@ -61,19 +66,22 @@ export interface CredentialSet extends Required<CredentialSource>, CredentialAdm
   reload(): Promise<void>
   /** Something usable is there, what was withdrawn elsewhere is known, and what this replica began with was not all rejected. */
   isReady(): boolean
+  /** Tells whoever remembers that nothing was accepted. */
+  onNews(listener: (news: News) => void): void
   /** For `client-jwks.json`: current and next keys, also those that only other replicas have. In one order everywhere. */
   publicKeys(): readonly PublicJwk[]
   /** Resolves when the others have been told. */
   stop(): Promise<void>
 }
 
-/** Loaded with its first look done; asks nobody before `start`. */
+/** Loaded with its first look done, and watched from here on; asks nobody before `start`. */
 export const createCredentialSet = async (deps: CredentialSetDeps): Promise<CredentialSet> => {
   const { sources, settings, words, clock, random = Math.random } = deps
   const stopped = new AbortController()
   const held = new Map<CredentialId, Loaded>()
   const ids = new WeakMap<Credential, CredentialId>()
   const probing = new Map<CredentialId, Promise<void>>()
+  const listeners = new Set<(news: News) => void>()
   const saidAt = new Map<CredentialId, Instant>()
   const reporter = createReporter(deps)
   const publisher = createPublisher(words, clock)
@@ -98,6 +106,8 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     reporter.stepped(before, state, held, clock.now())
     share()
     beginning.stepped()
+    const news = newsOf(before, state)
+    if (news) for (const listener of listeners) listener(news)
   }
 
   /** What the provider said to the active one, while it is news. Only what was seen here: an echo would never end. */
@@ -111,7 +121,8 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     void words.say({ kind: 'accepted', id, at }).then((done) => done === 'unavailable' && saidAt.delete(id))
   }
 
-  const look = async (): Promise<void> => {
+  const look = async (): Promise<FileLook> => {
+    const before = new Set(held.keys())
     const fresh = await Promise.all(sources.map((source) => source.look()))
     // A folder that cannot be read says nothing of what it held.
     looks = fresh.map((now, i) => (now.kind === 'unreadable' ? { ...now, loaded: looks[i]?.loaded ?? [] } : now))
@@ -124,15 +135,11 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     // The first place in `client_auth` counts.
     const byId = new Map(found.toReversed().map(({ id, source, notBefore, notAfter }) => [id, { id, source, notBefore, notAfter }]))
     step(looked(state, [...byId.values()], clock.now(), settings))
-    reporter.faults(looks.flatMap(({ faults }): readonly Faulty[] => faults))
+    const faults = looks.flatMap((one): readonly Faulty[] => one.faults)
+    reporter.faults(faults)
     publisher.publish([...held.values()], state)
-  }
-  let looking: Promise<void> | undefined
-  /** One at a time. @returns when a look that began after the call is over */
-  const reload = async (): Promise<void> => {
-    await looking
-    looking ??= look().finally(() => (looking = undefined))
-    await looking
+    if (found.some(({ id }) => !before.has(id))) return { outcome: 'replaced' }
+    return { outcome: faults.length > 0 ? 'kept' : 'unchanged' }
   }
 
   /** Orders that could not be stored: said again until they are. A withdrawal must not stay here alone. */
@@ -176,7 +183,6 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
 
   // 2. Time passes.
   const watch = async (): Promise<void> => {
-    let lookAt = clock.now()
     let wordsAt = clock.now()
     const due = (at: Instant, every: number): boolean => Math.abs(between(at, clock.now())) >= every
     let isFirst = true
@@ -185,10 +191,6 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
         wordsAt = clock.now()
         await listen()
         isFirst = false
-      }
-      if (due(lookAt, LOOK_EVERY)) {
-        lookAt = clock.now()
-        await reload()
       }
       step(settled(state, clock.now(), settings))
       if (probe && mayProbe()) for (const { id } of probesDue(state, clock.now())) void probeHeld(id, probe)
@@ -213,6 +215,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
   }
 
   await look()
+  const watched = deps.watch.add('provider.client_auth', look)
   const credentialsNow = (): readonly Credential[] => tries(state, clock.now()).flatMap(({ id }) => held.get(id)?.credential ?? [])
   return {
     current: () => credentialsNow()[0],
@@ -232,7 +235,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
       // The only way out of the loop is the abort of its sleep.
       watch().catch(() => undefined)
     },
-    reload,
+    reload: watched.look,
     isReady: () => beginning.isOver() && tries(state, clock.now()).length > 0,
     overview: () => overviewOf({ state, held, looks, sources, settings, registeredAt: deps.registeredAt, now: clock.now() }),
     verify: async (id) => {
@@ -254,9 +257,11 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
       const others = tries(state, clock.now()).filter((entry) => entry.id !== id && (isTroubled(given) || !isTroubled(entry)))
       return others.length === 0 && !force ? 'last-usable' : order(id, 'withdrawn')
     },
+    onNews: (listener) => void listeners.add(listener),
     publicKeys: () => publisher.keys([...held.values()], state, clock.now()),
     stop: async () => {
       stopped.abort()
+      watched.stop()
       await followers.leave()
     },
   }

@@ -43,12 +43,6 @@ const PAUSE_MS = 30
 /** How many calls a person makes before signing in anew: a session that begins has no tokens, so that somebody asks the provider all the time. With the sign-in no multiple of the replicas. */
 const CALLS_MAX = 5
 const RECOVERY_MS = 60_000
-/**
- * A rejection is remembered for ten seconds (docs/operations.md), and a token that is still good hides it meanwhile: all may have been served once more
- * before the token runs out within that time.
- */
-const REMEMBERED_MS = 10_500
-
 /** People who sign in, call each API on each replica in turn, and sign in again. */
 export const startLoad = async (target: LoadTarget): Promise<Load> => {
   const failed: Failure[] = []
@@ -124,7 +118,7 @@ export const startLoad = async (target: LoadTarget): Promise<Load> => {
   const people = Array.from({ length: PEOPLE }, (_none, n) => person(n))
 
   const isExcused = (failure: Failure): boolean =>
-    windows.some(({ from, to, allowed }) => failure.to >= from && failure.from <= to + REMEMBERED_MS && allowed.test(failure.code))
+    windows.some(({ from, to, allowed }) => failure.to >= from && failure.from <= to && allowed.test(failure.code))
   const places = (): string[] =>
     kinds.flatMap((kind) =>
       Array.from({ length: target.replicas }, (_none, at) => at)
