@@ -122,7 +122,7 @@ describe('a JWK file', () => {
     ['half-written', '{"kty":"EC","d":"', 'jwk-unreadable'],
     ['the public half', { ...ec.publicKey.export({ format: 'jwk' }), kid: 'k1' }, 'key-public'],
     ['empty', '', 'file-unreadable'],
-    ['of a megabyte', ' '.repeat(1 << 20), 'file-unreadable'],
+    ['of more than a megabyte', ' '.repeat((1 << 20) + 1), 'file-unreadable'],
   ])('that becomes unusable (%s) leaves the key in use, and says so once', async (_name, jwk, code) => {
     await write(privateJwk(ec))
     const test = await begin()
