@@ -22,7 +22,7 @@ export const overviewText = (explained: Explanation, page: Page): string => {
   const rows = routes.map((route) => ({
     route: route.path,
     as: grantsOf(route).length === 0 ? route.principal : `${route.principal}, by ${grantsOf(route).join(' or ')}`,
-    token: route.principal === 'none' ? '-' : [route.audience ?? '', ...route.scopes].filter(Boolean).join(' '),
+    token: tokenText(route),
     who: shortened(route.allow.text),
     sees: route.upstream_sees.text,
   }))
@@ -57,6 +57,12 @@ export const overviewText = (explained: Explanation, page: Page): string => {
   ]
   const more = wrapped('With a route’s name: all about it. With a path: who claims it.', page.width).map((line) => `${dim(line)}\n`)
   return `${labelled([['gateway', about]], page.width, 0)}\n${body}\n${labelled(rest, page.width)}\n${more.join('')}`
+}
+
+const tokenText = ({ principal, grant, audience, scopes }: RouteExplanation): string => {
+  if (principal === 'none') return '-'
+  if (grant === 'static') return 'an API key'
+  return [audience ?? '', ...scopes].filter(Boolean).join(' ') || 'none named'
 }
 
 const frontendText = ({ frontend }: Explanation): string => {

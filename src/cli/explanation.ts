@@ -196,9 +196,9 @@ const routeExplanation = (route: Route, grantWritten: string, facts: RouteFacts)
     asked_as: askedAs(token, callers, facts),
     allow: {
       rule: allow ? allowRule(allow) : null,
-      text: allowText(allow),
-      lines: allowLines(allow),
-      reads: allowReads(allow, roleSources(profile, clientId)),
+      text: allowText(allow, callers),
+      lines: allowLines(allow, callers),
+      reads: allowReads(allow, roleSources(profile, clientId), callers),
     },
     csrf: { required: isForSession && callers.includes('session'), text: csrfOf(isForSession, callers) },
     headers: {

@@ -1,3 +1,4 @@
+import type { CallerKind } from '../domain/caller.ts'
 import type { Allow } from '../domain/route.ts'
 import type { Json } from '../domain/token.ts'
 import { assertNever } from '../kernel/assert.ts'
@@ -39,15 +40,21 @@ export const RULE_WORDS = {
   'all-of': { setting: 'all_of', holds: 'all of the rules inside hold', reads: 'what they read' },
 } as const satisfies Record<Allow['kind'], RuleWords>
 
+type Callers = readonly CallerKind[]
+const SESSIONS: Callers = ['session']
+
 /** Who gets in, as one sentence part: "anyone signed in who has the role admin or (is in the group g1 and …)". */
-export const allowText = (allow: Allow | undefined): string => {
+export const allowText = (allow: Allow | undefined, callers = SESSIONS): string => {
   if (allow === undefined) return 'anyone, signed in or not'
-  if (allow.kind === 'signed-in') return 'anyone signed in'
-  return `${whoIn(allow)} who ${clause(allow)}`
+  return allow.kind === 'signed-in' ? whoIn(allow, callers).replace(/,$/, '') : `${whoIn(allow, callers)} who ${clause(allow)}`
 }
 
-/** Applications are not signed in. */
-const whoIn = (allow: Allow): string => (namesClients(allow) ? 'any caller' : 'anyone signed in')
+/** Applications are not signed in, and users with an access token are so elsewhere. */
+const whoIn = (allow: Allow, callers: Callers): string => {
+  if (namesClients(allow)) return 'any caller'
+  if (!callers.includes('bearer')) return 'anyone signed in'
+  return callers.includes('session') ? 'anyone signed in, or with a user’s access token,' : 'anyone with a user’s access token'
+}
 const namesClients = (allow: Allow): boolean =>
   allow.kind === 'client' || ((allow.kind === 'any-of' || allow.kind === 'all-of') && allow.rules.some(namesClients))
 
@@ -98,9 +105,9 @@ const word = (name: string): string => (/^[\w.:/@-]+$/.test(name) ? name : JSON.
 const value = (wanted: Json): string => JSON.stringify(wanted)
 
 /** The same as lines for a terminal: one per condition, two blanks deeper per nesting. */
-export const allowLines = (allow: Allow | undefined): readonly string[] => {
-  if (allow === undefined || !isCompound(allow)) return [allowText(allow)]
-  return [`${whoIn(allow)} who fulfils ${heading(allow)}`, ...inner(allow, '  ')]
+export const allowLines = (allow: Allow | undefined, callers = SESSIONS): readonly string[] => {
+  if (allow === undefined || !isCompound(allow)) return [allowText(allow, callers)]
+  return [`${whoIn(allow, callers)} who fulfils ${heading(allow)}`, ...inner(allow, '  ')]
 }
 
 const inner = (allow: Allow, indent: string): readonly string[] =>
@@ -134,26 +141,29 @@ export const allowRule = (allow: Allow): Json => {
 }
 
 /** Where the answer is looked up, each place once: `ID token: groups`. */
-export const allowReads = (allow: Allow | undefined, sources: readonly RoleSource[]): readonly string[] => {
+export const allowReads = (allow: Allow | undefined, sources: readonly RoleSource[], callers = SESSIONS): readonly string[] => {
   if (allow === undefined) return []
+  const either = (ofSession: string, ofBearer: string): string =>
+    callers.map((caller) => ({ session: ofSession, bearer: ofBearer })[caller]).join(' or ')
+  const claims = either('ID token', 'access token')
   switch (allow.kind) {
     case 'signed-in':
       return []
     case 'role':
-      return sources.map((source) => `ID token: ${roleSourceText(source)}`)
+      return sources.map((source) => `${claims}: ${roleSourceText(source)}`)
     case 'group':
-      return ['ID token: groups']
+      return [`${claims}: groups`]
     case 'claim':
-      return [`ID token: ${word(allow.name)}`]
+      return [`${claims}: ${word(allow.name)}`]
     case 'scope':
-      return ['scopes granted at the sign-in']
+      return [`scopes ${either('granted at the sign-in', 'of the access token')}`]
     case 'tenant':
-      return ['tenant of the sign-in']
+      return [`tenant ${either('of the sign-in', 'of the access token')}`]
     case 'client':
       return ['the caller’s access token']
     case 'any-of':
     case 'all-of':
-      return [...new Set(allow.rules.flatMap((rule) => allowReads(rule, sources)))]
+      return [...new Set(allow.rules.flatMap((rule) => allowReads(rule, sources, callers)))]
     default:
       return assertNever(allow)
   }

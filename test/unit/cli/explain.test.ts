@@ -413,7 +413,7 @@ it('a route for callers with access tokens: who they are told to the upstream, a
     callers: ['session', 'bearer'],
     allow: {
       text: 'any caller who has the role clerk or calls through the application nightly',
-      reads: ['ID token: roles', 'the caller’s access token'],
+      reads: ['ID token or access token: roles', 'the caller’s access token'],
     },
     headers: {
       request: {

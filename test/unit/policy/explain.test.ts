@@ -56,6 +56,19 @@ it('a nested rule is told with one condition per line, deeper where it is deeper
   expect(allowLines(admin)).toEqual([allowText(admin)])
 })
 
+it('says of callers with an access token that they get in, and that their token is what is looked at', () => {
+  expect(allowText(signedIn, ['session', 'bearer'])).toBe('anyone signed in, or with a user’s access token')
+  expect(allowText(signedIn, ['bearer'])).toBe('anyone with a user’s access token')
+  expect(allowText(admin, ['session', 'bearer'])).toBe('anyone signed in, or with a user’s access token, who has the role admin')
+  expect(allowLines(allOf(admin, staff), ['bearer'])[0]).toBe('anyone with a user’s access token who fulfils all of:')
+  expect(allowText(anyOf(admin, { kind: 'client', anyOf: ['nightly'] }), ['bearer'])).toBe(
+    'any caller who has the role admin or calls through the application nightly',
+  )
+  const reads = (callers: readonly ('session' | 'bearer')[]) => allowReads(allOf(staff, scope), [], callers)
+  expect(reads(['bearer'])).toEqual(['access token: groups', 'scopes of the access token'])
+  expect(reads(['session', 'bearer'])).toEqual(['ID token or access token: groups', 'scopes granted at the sign-in or of the access token'])
+})
+
 it('the rule that is told, written into a file again, is the rule', () => {
   for (const allow of [
     signedIn,
