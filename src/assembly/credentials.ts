@@ -13,6 +13,7 @@ import { createWords } from '../credentials/words.ts'
 import type { CredentialBoard } from '../domain/credential.ts'
 import type { ProviderProfile } from '../domain/provider.ts'
 import type { Sealer } from '../domain/sealer.ts'
+import type { FileWatch } from '../kernel/file-watch.ts'
 import { assertNever } from '../kernel/assert.ts'
 import type { Clock } from '../kernel/time.ts'
 import type { Telemetry } from './telemetry.ts'
@@ -27,6 +28,7 @@ export interface CredentialsDeps extends Pick<Telemetry, 'log' | 'metrics' | 'au
   readonly settings: ProviderSettings
   readonly board: CredentialBoard
   readonly sealer: Sealer
+  readonly watch: FileWatch
   readonly clock: Clock
 }
 

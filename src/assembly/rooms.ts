@@ -101,6 +101,7 @@ export const wireRooms = async (
     settings: configured,
     board: stores.credentials,
     sealer,
+    watch,
     clock,
     log,
     metrics,

@@ -20,8 +20,7 @@ export const rotationSettings = ({ retryMs, ...configured }: ConfiguredRotation)
 
 /** A word that is older says nothing; the replica that uses the credential says it again three times as often. */
 export const WORD_MS = minutes(15)
-/** How often files and the words of others are looked at. */
-export const LOOK_EVERY = seconds(5)
+/** How often the words of others are looked at. */
 export const WORDS_EVERY = seconds(2)
 export const TURN_EVERY = millis(500)
 /** How often a replica says that it is there, and for how long it counts as there after that. */

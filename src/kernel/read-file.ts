@@ -2,20 +2,20 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 
-/** Neither certificates with their chain, keys, tokens nor the authorities of a whole system come near; a mistaken mount does not fill the memory. */
-const BYTES_MAX = 1024 * 1024
+/** Neither certificates with their chain, keys nor tokens come near; a mistaken mount does not fill the memory. */
+const BYTES_MAX = 256 * 1024
 /** Some file systems know no sizes. */
 const ROOM_LEAST = 16 * 1024
 /** Without waiting: opening a pipe that nobody writes to would hold up everything that is looked after here. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK
 
 /** The text of a file; undefined when it cannot be read, is empty, too large or no file. Between two looks the mount may be swapped: the next look finds it. */
-export const readText = async (path: string): Promise<string | undefined> => {
+export const readText = async (path: string, bytesMax = BYTES_MAX): Promise<string | undefined> => {
   let file: FileHandle | undefined
   try {
     file = await open(path, FLAGS)
     const stat = await file.stat()
-    if (!stat.isFile() || stat.size > BYTES_MAX) return undefined
+    if (!stat.isFile() || stat.size > bytesMax) return undefined
     const room = Math.max(stat.size + 1, ROOM_LEAST)
     const bytes = await readUpTo(file, room)
     // No room left: it is being written. What will be read at the next look is whole.
@@ -28,12 +28,12 @@ export const readText = async (path: string): Promise<string | undefined> => {
 }
 
 /** As `readText`, at the start, where nothing else has begun yet. */
-export const readTextNow = (path: string): string | undefined => {
+export const readTextNow = (path: string, bytesMax = BYTES_MAX): string | undefined => {
   let file: number | undefined
   try {
     file = openSync(path, FLAGS)
     const stat = fstatSync(file)
-    return stat.isFile() && stat.size <= BYTES_MAX ? readFileSync(file, 'utf8') || undefined : undefined
+    return stat.isFile() && stat.size <= bytesMax ? readFileSync(file, 'utf8') || undefined : undefined
   } catch {
     return undefined
   } finally {

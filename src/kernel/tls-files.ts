@@ -98,7 +98,7 @@ const isPair = (pair: TlsPair): boolean => {
 
 /** The authorities that somebody is verified by. A bundle that is half written trusts fewer than it should: it is said once and not used. @throws StartError when it holds none at the start */
 export const openCaFile = (file: string, deps: TlsFileDeps<string>): TlsFile<string> => {
-  const first = readTextNow(file)
+  const first = readTextNow(file, BUNDLE_BYTES_MAX)
   if (first === undefined)
     throw new StartError('tls.file-unreadable', `${deps.setting}: the file ${file} cannot be read or is empty. ${READABLE}`)
   // Nothing but comments, a key, or DER: TLS would trust nobody, and say so with the first request only.
@@ -108,8 +108,8 @@ export const openCaFile = (file: string, deps: TlsFileDeps<string>): TlsFile<str
       `${deps.setting}: ${file} is no bundle of PEM certificates, or is cut short. Put the certificates of the authorities into it, one PEM block after the other`,
     )
   return tlsFile(deps, { mode: deps.setting, file }, first, {
-    read: async () => (await readText(file)) ?? '',
-    readNow: () => readTextNow(file) ?? '',
+    read: async () => (await readText(file, BUNDLE_BYTES_MAX)) ?? '',
+    readNow: () => readTextNow(file, BUNDLE_BYTES_MAX) ?? '',
     isSame: (a, b) => a === b,
     faultOf: (text) => (text === '' ? 'file-unreadable' : isBundle(text) ? undefined : 'ca-unusable'),
     taken: () => undefined,
@@ -117,6 +117,8 @@ export const openCaFile = (file: string, deps: TlsFileDeps<string>): TlsFile<str
   })
 }
 
+/** Those of a whole system are some 200 KiB. */
+const BUNDLE_BYTES_MAX = 2 * 1024 * 1024
 const BEGIN = '-----BEGIN '
 const BLOCK = /-----BEGIN ((?:TRUSTED |X509 )?CERTIFICATE)-----[^-]*-----END \1-----/g
 const ANY_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g

@@ -7,6 +7,7 @@ import { createWords } from '../../src/credentials/words.ts'
 import type { AuditEvent } from '../../src/domain/audit-event.ts'
 import type { CredentialBoard } from '../../src/domain/credential.ts'
 import { PROFILES } from '../../src/domain/profiles/profiles.ts'
+import { createFileWatch } from '../../src/kernel/file-watch.ts'
 import { minutes, seconds } from '../../src/kernel/time.ts'
 import type { Clock } from '../../src/kernel/time.ts'
 import { createMemoryCredentialBoard } from '../../src/session/credential-board.ts'
@@ -68,6 +69,7 @@ export const credentialSet = async (
     settings: { ...ROTATION, ...options.settings },
     registeredAt: PROFILES[options.profile ?? 'generic'].credential.registeredAt,
     words: createWords({ board, sign, scope, clock }),
+    watch: createFileWatch({ clock, log }),
     clock,
     log,
     metrics: {
