@@ -78,10 +78,19 @@ export const credentialWordsContract = (name: string, open: () => Promise<BoardW
             (value) => value.replace(/^1\.(\d+)/, (_all, at: string) => `1.${Number(at) + 5}`),
           ),
       ],
+      [
+        'given another text',
+        () =>
+          moved(
+            (field) => field,
+            (value) => `${value}e30`,
+          ),
+      ],
       ['not even text of ours', () => board.put('accepted', '\u0000{}', minutes(1), false).then(() => undefined)],
     ])('a word that was %s is not heard', async (_name, forge) => {
       await forge()
-      expect(((await wordsOf().heard()) as readonly { id: string }[]).filter((word) => word.id !== id('x'))).toEqual([])
+      expect((await fieldsOf()).size).toBe(1)
+      expect(await wordsOf().heard()).toEqual([])
     })
     const moved = async (field: (old: string) => string, value = (old: string): string => old): Promise<void> => {
       await wordsOf().say({ kind: 'accepted', id: id('x'), at: now })
