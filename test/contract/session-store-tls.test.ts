@@ -3,13 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { createFileWatch } from '../../src/kernel/file-watch.ts'
+import type { FileWatch } from '../../src/kernel/file-watch.ts'
 import { millis, systemClock } from '../../src/kernel/time.ts'
 import { openRedis } from '../../src/session/open-redis.ts'
 import type { RedisServers, RedisSettings } from '../../src/session/settings-redis.ts'
 import { PRIMARY_NAME, startSentinel } from '../harness/redis-fleet.ts'
 import { type RedisServer, startRedisServer, type TlsFiles } from '../harness/redis-server.ts'
 import { canStartRedis } from '../harness/redis.ts'
-import { selfSigned } from '../harness/self-signed.ts'
+import { createMount } from '../harness/rotations/mount.ts'
+import { selfSigned, type SelfSigned } from '../harness/self-signed.ts'
 import { Recorder, until } from './session-store-kit.ts'
 
 const SECRET = 'CANARY-sentinel-password'
@@ -21,7 +24,9 @@ describe.skipIf(!canStartRedis)('Redis over TLS, asking for a certificate', () =
   writeFileSync(passwordFile, `${SECRET}\n`)
   /** Signed by nobody but itself, good for server and client, for `localhost` and 127.0.0.1. */
   const pairIn = (name: string): TlsFiles => {
-    const { certificate, key } = selfSigned({ kind: 'ec' })
+    return pairOf(name, selfSigned({ kind: 'ec' }))
+  }
+  const pairOf = (name: string, { certificate, key }: Pick<SelfSigned, 'certificate' | 'key'>): TlsFiles => {
     const [certificateFile, privateKeyFile] = [join(dir, `${name}.pem`), join(dir, `${name}-key.pem`)]
     writeFileSync(certificateFile, certificate)
     writeFileSync(privateKeyFile, key)
@@ -59,8 +64,8 @@ describe.skipIf(!canStartRedis)('Redis over TLS, asking for a certificate', () =
     rmSync(dir, { recursive: true, force: true })
   })
 
-  const opened = (servers: RedisServers, proof: Partial<RedisSettings>) => {
-    const recorder = new Recorder()
+  const opened = (servers: RedisServers, proof: Partial<RedisSettings>, seen: { recorder?: Recorder; watch?: FileWatch } = {}) => {
+    const { recorder = new Recorder(), watch } = seen
     const settings = {
       ...servers,
       username: undefined,
@@ -70,7 +75,10 @@ describe.skipIf(!canStartRedis)('Redis over TLS, asking for a certificate', () =
       keyPrefix: 't',
       ...proof,
     }
-    const { connection, channel } = openRedis({ settings, clock: systemClock, log: recorder.log, metrics: recorder.metrics }, 't:events')
+    const { connection, channel } = openRedis(
+      { settings, clock: systemClock, log: recorder.log, metrics: recorder.metrics, watch },
+      't:events',
+    )
     let armed = false
     const heard: string[] = []
     channel.start({ armed: () => (armed = true), lost: () => (armed = false), beat: () => {}, change: ({ ref }) => heard.push(ref) })
@@ -119,6 +127,54 @@ describe.skipIf(!canStartRedis)('Redis over TLS, asking for a certificate', () =
       }
     },
   )
+
+  it('a certificate and authorities that are replaced are used by the next connection, and never by half', async () => {
+    const program = inject('redisProgram')!
+    const mount = createMount(join(dir, 'mount'))
+    const [before, next] = [selfSigned({ kind: 'ec', subject: 'before' }), selfSigned({ kind: 'ec', subject: 'next' })]
+    const put = (certificate: string, key: string, ca: string): void => mount.put({ 'tls.crt': certificate, 'tls.key': key, 'ca.crt': ca })
+    const at = (name: string): string => join(mount.dir, name)
+    put(before.certificate, before.key, before.certificate)
+    const mine = { caFile: at('ca.crt'), certificateFile: at('tls.crt'), privateKeyFile: at('tls.key') }
+    const server = await startRedisServer(program, { tls: pairOf('server', before), args: ['--appendonly', 'no'] })
+    const recorder = new Recorder()
+    const watch = createFileWatch({ clock: systemClock, log: recorder.log, everyMs: millis(60_000) })
+    const { connection, close, isArmed } = opened({ url: server.url }, mine, { recorder, watch })
+    try {
+      await until(() => connection.reachable() && isArmed())
+      // Half of what comes: the connection that stands and those that come go on with what was whole.
+      put(next.certificate, before.key, next.certificate.slice(0, 200))
+      await watch.lookAtAll()
+      const admin = new Redis(server.port, '127.0.0.1', { tls: { ca: before.certificate, cert: before.certificate, key: before.key } })
+      admin.on('error', () => {})
+      const received = async (): Promise<number> => Number(/total_connections_received:(\d+)/.exec(await admin.info('stats'))?.[1])
+      const reconnected = async (): Promise<void> => {
+        const had = await received()
+        await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+        await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+        await until(
+          async () => (await received()) >= had + 2 && isArmed() && (await connection.call('ping', (client) => client.ping())) === 'PONG',
+        )
+      }
+      await reconnected()
+      expect(recorder.lines.filter((line) => line.includes('not usable'))).toHaveLength(2)
+
+      // The server takes the next pair, and nobody with the one before: first both authorities here, then the swap there.
+      put(next.certificate, next.key, `${before.certificate}${next.certificate}`)
+      await watch.lookAtAll()
+      const { caFile, certificateFile, privateKeyFile } = pairOf('server-next', next)
+      await admin.config('SET', 'tls-cert-file', certificateFile, 'tls-key-file', privateKeyFile, 'tls-ca-cert-file', caFile)
+      // Standing connections went through all of it.
+      expect(await connection.call('ping', (client) => client.ping())).toBe('PONG')
+      await reconnected()
+      expect(recorder.lines.filter((line) => line.includes('replaced'))).toHaveLength(2)
+      admin.disconnect()
+    } finally {
+      await watch.stop()
+      await close()
+      await server.stop()
+    }
+  })
 
   it('refuses to start without a file it was told to verify by', () => {
     expect(() => opened({ url: one.url }, { caFile: join(dir, 'absent') })).toThrow(/^session\.store\.redis\.ca_file: .* cannot be read/)

@@ -12,6 +12,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { millis } from '../../../src/kernel/time.ts'
 import { askFor, providerRoom } from '../../harness/provider-room.ts'
 import { selfSigned } from '../../harness/self-signed.ts'
+import { steadyLoad } from '../../harness/steady-load.ts'
 
 /** A provider over TLS whose certificate only its own authority vouches for. */
 let server: Server
@@ -56,6 +57,36 @@ it.each([
   expect(answer.kind).toBe(kind)
   if (answer.kind === 'unavailable') expect([answer.sent, paths]).toEqual(['not-sent', []])
   await room.provider.close()
+})
+
+it('authorities that are replaced hold for the next connection, and no request fails while both are trusted', async () => {
+  const [one, two] = [selfSigned({ kind: 'ec', subject: 'one' }), selfSigned({ kind: 'ec', subject: 'two' })]
+  const swapped = createServer({ cert: one.certificate, key: one.key }, (request, response) => {
+    response.setHeader('content-type', 'application/json')
+    const base = { issuer: at, authorization_endpoint: `${at}/a`, token_endpoint: `${at}/t`, jwks_uri: `${at}/j` }
+    response.end(JSON.stringify(request.url === '/t' ? { access_token: 'at', token_type: 'bearer', expires_in: 60 } : base))
+  })
+  await once(swapped.listen(0, '127.0.0.1'), 'listening')
+  const at = `https://127.0.0.1:${(swapped.address() as AddressInfo).port}`
+  let authorities = one.certificate
+  const room = providerRoom(at, { insecureAllowHttp: false, ca: () => authorities })
+  const load = steadyLoad(async () => {
+    const answer = await room.provider.application(ASK)
+    if (answer.kind !== 'issued') throw new Error(answer.kind)
+  })
+  await load.more(10)
+  authorities = `${one.certificate}${two.certificate}`
+  await load.more(10)
+  swapped.setSecureContext({ cert: two.certificate, key: two.key })
+  await load.more(10)
+  authorities = two.certificate
+  await load.more(10)
+  expect(await load.stop()).toEqual([])
+  // Its key is somebody else's now: a session of TLS that began under it is not taken up again either.
+  swapped.setSecureContext({ cert: one.certificate, key: one.key })
+  expect(await room.provider.application(ASK)).toMatchObject({ kind: 'unavailable', sent: 'not-sent' })
+  await room.provider.close()
+  swapped.close()
 })
 
 it('the environment cannot switch verification off', async () => {
