@@ -35,10 +35,8 @@ export const createCredentialConnections = ({
     const made = { fetch: createFetch(dispatcher), close: () => dispatcher.close() }
     own.set(name, made)
     const [oldest] = own
-    if (own.size > AGENTS_MAX && oldest) {
-      own.delete(oldest[0])
-      void oldest[1].close() // once its requests have ended
-    }
+    // Let go, not closed: somebody may hold its `fetch` and not have used it yet. Without keep-alive it has no connection but those of requests under way.
+    if (own.size > AGENTS_MAX && oldest) own.delete(oldest[0])
     return made.fetch
   }
 
