@@ -23,12 +23,17 @@ export interface Leak {
   readonly around: string
 }
 
-/** Where any of the secrets stands in any of the texts, in clear, percent-encoded, base64, base64url, hex or backwards. */
+/** A log cuts long values (telemetry/line.ts, 256): the beginning of a token is a leak as well. */
+const BEGINNING = 200
+const pieces = (secret: string): string[] => (secret.length > BEGINNING ? [secret, secret.slice(0, BEGINNING)] : [secret])
+
+/** Where any of the secrets stands in any of the texts, in clear, percent-encoded, base64, base64url, hex or backwards; of a long one its beginning counts. */
 export const leaks = (secrets: Iterable<string>, texts: Readonly<Record<string, string>>): Leak[] =>
   [...secrets].flatMap((secret) =>
     Object.entries(texts).flatMap(([place, text]) => {
       const lower = text.toLowerCase()
-      const hit = spellings(secret)
+      const hit = pieces(secret)
+        .flatMap(spellings)
         .map((spelling) => (/^[0-9a-f]+$/.test(spelling) ? lower : text).indexOf(spelling))
         .find((at) => at >= 0)
       return hit === undefined ? [] : [{ secret: secret.slice(0, 18), place, around: text.slice(Math.max(0, hit - 60), hit + 20) }]

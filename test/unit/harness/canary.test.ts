@@ -14,6 +14,12 @@ it.each([
   expect(leaks([secret], { log: text })).toHaveLength(1)
 })
 
+it('finds the beginning of a long secret, where a log has cut it', () => {
+  const long = Array.from({ length: 12 }, () => canary('jwt')).join('.')
+  expect(leaks([long], { log: `{"code":"${long.slice(0, 256)}"}` })).toHaveLength(1)
+  expect(leaks([long], { log: long.slice(0, 100) })).toEqual([])
+})
+
 it('finds nothing in a text without the secret', () => {
   expect(leaks([secret], { log: canary('refresh-token') })).toEqual([])
 })
