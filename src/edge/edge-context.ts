@@ -74,7 +74,7 @@ export const watch = (context: EdgeContext, request: FastifyRequest, reply: Fast
       // Before a head is written Node's default stands there, and 200 is the last thing to say of a request that was never answered.
       status: response.headersSent ? response.statusCode : LEFT_BEFORE_ANSWER,
       ms: performance.now() - startedAt,
-      bytes: bytesOf(response),
+      bytes: bytesOf(request, reply),
       address,
       sessionRef: note.sessionRef,
       principal: note.principal,
@@ -84,10 +84,9 @@ export const watch = (context: EdgeContext, request: FastifyRequest, reply: Fast
   else response.once('close', record)
 }
 
-const bytesOf = (response: ServerResponse): number => {
-  const length = response.getHeader('content-length')
-  return typeof length === 'number' ? length : Number(length ?? 0)
-}
+/** Of the body, as announced. Fastify hands its headers over when it writes the head: the response itself never knows them. */
+const bytesOf = ({ method }: FastifyRequest, reply: FastifyReply): number =>
+  method === 'HEAD' || !reply.raw.headersSent ? 0 : Number(reply.getHeader('content-length') ?? 0)
 
 const pathOf = (url: string): string => {
   const at = url.indexOf('?')

@@ -74,7 +74,7 @@ export class Exchange implements Dispatcher.DispatchHandler, OpenStream, Followe
     this.#deps.metrics.count('sallyport_problem_answers_total', { code })
     const answer = this.#deps.problem?.(code, request, route, requestId) ?? problemDocument(code, requestId)
     this.#status = answer.status
-    answerProblem(response, answer, requestId, this.#lane.inbound.constants, isUploading || this.#deps.isDraining())
+    this.#bytes = answerProblem(response, answer, requestId, this.#lane.inbound.constants, isUploading || this.#deps.isDraining())
     if (isUploading) request.resume() // so that a browser that writes first still reads the answer
   }
 

@@ -54,6 +54,7 @@ export const problemDocument = (code: ProblemCode, requestId: string): ProblemAn
  * Answers on a response that Fastify no longer owns. Never after a head was written: a cut is then the only honest end.
  * @param constants the gateway's own headers, names and values in turn
  * @param isLast the connection cannot be used again: part of a request body is still on its way
+ * @returns the bytes of the body
  */
 export const answerProblem = (
   response: ServerResponse,
@@ -61,7 +62,7 @@ export const answerProblem = (
   requestId: string,
   constants: readonly string[],
   isLast: boolean,
-): void => {
+): number => {
   const bytes = Buffer.from(body)
   const head = ['content-length', String(bytes.length), 'x-request-id', requestId]
   for (const [name, value] of Object.entries(headers)) for (const one of typeof value === 'string' ? [value] : value) head.push(name, one)
@@ -72,4 +73,5 @@ export const answerProblem = (
   if (isLast) head.push('connection', 'close')
   response.writeHead(status, head)
   response.end(bytes)
+  return response.req.method === 'HEAD' ? 0 : bytes.length
 }

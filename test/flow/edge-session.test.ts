@@ -260,11 +260,22 @@ describe('proxied calls', () => {
   )
 
   it('leave one access line each, whoever answered', async () => {
-    await host.ask('/api/orders', { headers: mine() })
-    await host.ask('/api/orders', { headers: fetching })
-    await host.ask('/bff/user', { headers: mine() })
-    await host.ask('/nowhere')
-    const lines = host.access.slice(2).map(({ route, status }) => `${route} ${status}`)
-    expect(lines.sort()).toEqual(['api/orders 200', 'api/orders 401', 'unknown 404', 'user 200'])
+    const asked = [
+      await host.ask('/api/orders', { headers: mine() }),
+      await host.ask('/api/orders', { headers: fetching }),
+      await host.ask('/bff/user', { headers: mine() }),
+      await host.ask('/bff/user', { method: 'HEAD', headers: mine() }),
+      await host.ask('/nowhere'),
+      await host.ask('/nowhere', { headers: navigation() }),
+      await host.ask('/api/orders?x', { method: 'GET', headers: { ...mine(), 'content-length': '2' }, body: 'hi' }),
+    ]
+    const lines = host.access.slice(2).map(({ route, status, bytes }) => `${route} ${status} ${bytes}`)
+    const sizes = asked.map(({ body }) => Buffer.byteLength(body))
+    expect(lines.sort()).toEqual(
+      ['api/orders 200', 'api/orders 401', 'user 200', 'user 200', 'unknown 404', 'unknown 404', 'api/orders 400']
+        .map((line, i) => `${line} ${sizes[i]}`)
+        .sort(),
+    )
+    expect(sizes.filter((size) => size === 0)).toHaveLength(1)
   })
 })
