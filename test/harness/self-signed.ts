@@ -49,7 +49,7 @@ export const selfSigned = (options: SelfSignedOptions = {}): SelfSigned => {
   const signature = sign(kind === 'ed25519' ? null : 'sha256', body, privateKey)
   const raw = sequence(body, algorithm, der(0x03, Buffer.concat([Buffer.from([0]), signature])))
   return {
-    certificate: `-----BEGIN CERTIFICATE-----\n${raw.toString('base64').replaceAll(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`,
+    certificate: `-----BEGIN CERTIFICATE-----\n${raw.toString('base64').replaceAll(/.{64}(?!$)/g, '$&\n')}\n-----END CERTIFICATE-----\n`,
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     privateKey,
     publicKey,
