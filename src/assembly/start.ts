@@ -83,6 +83,7 @@ export const start = async (settings: Settings, options: StartOptions): Promise<
   // The first of many; from here on metrics tell when certificates end.
   void watch.lookAtAll()
   audit.record({ event: 'config.loaded', version: options.version })
+  if (settings.session.store.kind === 'memory') log.info({}, 'sessions are kept in the memory of this process, and end with it')
   log.info({ version: options.version, address: settings.publicUrl.origin, count: settings.routes.length }, 'gateway started')
 
   const stopped = Promise.withResolvers<void>()
