@@ -34,9 +34,10 @@ const wanted = (a: Entry, b: Entry): number =>
   (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
 
 /**
- * Who stands in, best first: proven ones, the last accepted before others; then those that would be better, for one of them is what is registered next; then,
- * where nothing is known, the oldest of the first source: of two certificates the provider more likely knows the older one already. What is retired comes
- * last, however well it did in its time: a folder that nobody tidies would leave no try for the others.
+ * Who stands in, best first: proven ones, the last accepted before others; then those that would be better, for one of them is what is registered next; then
+ * the others. Of each, what was not rejected yet: a request tries four, the next one others. Where nothing is known, the oldest of the first source: of two
+ * certificates the provider more likely knows the older one already; where it did not, the newest is next. What is retired comes last, however well it did in its time: a
+ * folder that nobody tidies would leave no try for the others.
  */
 export const substitutes = (entries: readonly Entry[], now: Instant): readonly Entry[] =>
   entries
@@ -47,6 +48,8 @@ export const substitutes = (entries: readonly Entry[], now: Instant): readonly E
         Number(isProven(b)) - Number(isProven(a)) ||
         (isProven(a) ? lastProof(b) - lastProof(a) : 0) ||
         Number(b.phase === 'probing') - Number(a.phase === 'probing') ||
+        Number(isTroubled(a)) - Number(isTroubled(b)) ||
+        (a.phase === 'probing' ? wanted(a, b) : 0) ||
         a.source - b.source ||
         Number(b.isPresent) - Number(a.isPresent) ||
         (a.notBefore ?? 0) - (b.notBefore ?? 0) ||

@@ -96,6 +96,18 @@ it('when the one in use is removed at the provider, the next one is tried, howev
   expect(late.tries().slice(0, 2)).toEqual(['used-5', 'new'])
 })
 
+it('a replica that starts without a word, in a folder that nobody tidied, comes upon the one that is taken in its first request, wherever the next is', () => {
+  const m = machine()
+  const all = Array.from({ length: 8 }, (_, n) => found(`${n}`, { notBefore: after(NOON, millis((n - 50) * DAY)) }))
+  m.look(...all)
+  expect(m.active()).toBe('0')
+  m.say('0', 'rejected')
+  // Of the last two one is in use, and the other may not be registered yet.
+  expect(m.tries()).toEqual(['0', '7', '6', '5'])
+  for (const name of ['7', '6', '5']) m.say(name, 'rejected')
+  expect(m.tries()).toEqual(['0', '4', '3', '2'])
+})
+
 // They took turns every third request, each turn a line of the audit trail and three of the log.
 it('two certificates, each of them known to a part of the provider, take turns once a minute at most', () => {
   const m = rotating()
