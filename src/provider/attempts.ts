@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { None } from 'openid-client'
 import type { Configuration } from 'openid-client'
-import type { Credential, CredentialSource } from '../domain/credential.ts'
+import type { Credential, CredentialSource, CredentialVerdict } from '../domain/credential.ts'
 import type { ProviderProfile } from '../domain/provider.ts'
 import { millis } from '../kernel/time.ts'
 import type { Clock, Millis } from '../kernel/time.ts'
@@ -21,6 +21,8 @@ export interface AttemptDeps {
   readonly fetchFor: (credential: Credential) => BoundedFetch
   /** One rejected credential was followed by another one, in the same request. */
   readonly onFallback: () => void
+  /** A connection that presented a client certificate was dropped without a word, with a request on it that must not go out twice. */
+  readonly onDropped?: (credential: Credential) => void
 }
 
 /** Less than this is no time to ask again in. */
@@ -34,30 +36,48 @@ const LATELY_MS = 60_000
  * One request, and where the provider does not take the credential, the same one again with the next: client authentication comes before anything is
  * spent (RFC 6749 §3.2.1), and in its answer alone is that certain. Each one has its own assertion. Whatever else comes back is the answer. Where there are several
  * and none was taken, those that were accepted a moment ago are tried once more: during a rotation one server may know neither the old nor the new one.
+ *
+ * A server that does not take a client certificate may also drop the connection, under TLS 1.3 after the client took the handshake for done: nobody knows then whether
+ * the request was read, or why. One that does no harm twice goes out again with another one; if that is accepted, it was the certificate.
+ * @param isRepeatable nothing is spent by it, however often it arrives
  */
 export const attempt = async (
   deps: AttemptDeps,
   metadata: Metadata,
   budgetMs: Millis,
   run: (configuration: Configuration) => Promise<unknown>,
+  isRepeatable = false,
 ): Promise<Call> => {
   const startedAt = performance.now()
   const active = deps.source.current()
   if (!active) return NOTHING_TO_SEND
-  const first = await once(deps, active, metadata, budgetMs, run)
-  if (!first.isRejected) return first.call
   const tried = [active]
-  while (tried.length < TRIES_MAX) {
-    const next = nextOf(deps.source, tried)
-    const leftMs = millis(budgetMs - (performance.now() - startedAt))
-    if (!next || leftMs < TRY_AGAIN_MS) break
+  const dropped: { readonly credential: Credential; readonly cause: string }[] = []
+  let first: Call | undefined
+  for (let credential = active, leftMs = budgetMs; ; ) {
+    const { call, verdict } = await once(deps, credential, metadata, leftMs, run)
+    first ??= call
+    const isDropped = verdict.kind === 'none' && wasDropped(credential, verdict.cause)
+    if (isDropped) dropped.push({ credential, cause: verdict.cause })
+    if (isDropped && !isRepeatable) deps.onDropped?.(credential)
+    if (verdict.kind !== 'rejected' && !(isDropped && isRepeatable)) {
+      if (verdict.kind === 'accepted')
+        for (const one of dropped) deps.source.report?.(one.credential, { kind: 'rejected', code: one.cause })
+      return call
+    }
+    const next = tried.length < TRIES_MAX ? nextOf(deps.source, tried) : undefined
+    leftMs = millis(budgetMs - (performance.now() - startedAt))
+    if (!next || leftMs < TRY_AGAIN_MS) return first
     tried.push(next)
     deps.onFallback()
-    const again = await once(deps, next, metadata, leftMs, run)
-    if (!again.isRejected) return again.call
+    credential = next
   }
-  return first.call
 }
+
+/** Reset, or closed before a word of an answer. */
+const DROPPED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
+/** It may have been the certificate that was presented on the connection. */
+export const wasDropped = (credential: Credential, cause: string): boolean => credential.kind === 'tls' && DROPPED.has(cause)
 
 /** When each was last accepted, by a clock that only goes forward. */
 const acceptedAt = new WeakMap<Credential, number>()
@@ -85,7 +105,7 @@ const once = async (
   metadata: Metadata,
   budgetMs: Millis,
   run: (configuration: Configuration) => Promise<unknown>,
-): Promise<{ readonly call: Call; readonly isRejected: boolean }> => {
+): Promise<{ readonly call: Call; readonly verdict: CredentialVerdict }> => {
   const { clock, clientId, profile } = deps
   const means = meansOf(deps, credential, metadata)
   const endpoints = credential.kind === 'tls' ? aliased(metadata) : metadata
@@ -93,7 +113,7 @@ const once = async (
   const verdict = verdictOf(call.exchange, profile, clock.now())
   if (verdict.kind === 'accepted') acceptedAt.set(credential, performance.now())
   deps.source.report?.(credential, verdict)
-  return { call, isRejected: verdict.kind === 'rejected' }
+  return { call, verdict }
 }
 
 const NOTHING_TO_SEND: Call = { exchange: { kind: 'failed', sent: 'not-sent', cause: 'no-credential' }, accepted: false }

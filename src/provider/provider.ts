@@ -28,7 +28,7 @@ import { readLogoutToken } from './logout-token.ts'
 import { authorize } from './par.ts'
 import type { ParMode } from './par.ts'
 import { redeem } from './redeem.ts'
-import type { Room } from './room.ts'
+import type { CallName, Room } from './room.ts'
 import { knownScopes } from './scopes.ts'
 import { isForm, issuerIn } from './tenants.ts'
 import { application, refresh } from './token-endpoint.ts'
@@ -66,6 +66,8 @@ export interface ProviderDeps {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
+  /** How a credential is probed, instead of as the profile says. */
+  readonly probe?: ProviderProfile['credential']['probe'] | undefined
   /** For the jitter of retries; in [0, 1). */
   readonly random?: (() => number) | undefined
 }
@@ -77,6 +79,9 @@ export interface OpenProvider extends Provider {
   isKnown(): boolean
   close(): Promise<void>
 }
+
+/** What spends nothing: tokens that stay as good as they are, and revocation (RFC 7009 §2.2: a second one is fine). A code is for one use, and so may a refresh token be. */
+const REPEATABLE: ReadonlySet<CallName> = new Set(['client_credentials', 'exchange', 'on_behalf_of', 'revocation', 'par'])
 
 /** Keys are fetched within this after a token answer came; it is part of `requestTimeoutMs`. */
 const KEYS_TIMEOUT_MS = millis(2000)
@@ -97,7 +102,9 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
     clock,
     fetchFor: connections.fetchFor,
     onFallback: () => deps.metrics.count('sallyport_credentials_fallbacks_total', { provider: name }),
+    onDropped: (credential: Credential) => doubt(credential),
   }
+  const isRepeatable = (grant: CallName): boolean => REPEATABLE.has(grant) || (grant === 'refresh' && profile.rotation === 'none')
 
   const base: Room = {
     name,
@@ -120,7 +127,7 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
       const call =
         grant === 'service_account'
           ? await attemptWithout({ ...attemptDeps, fetch }, metadata, budgetMs, run)
-          : await attempt(attemptDeps, metadata, budgetMs, run)
+          : await attempt(attemptDeps, metadata, budgetMs, run, isRepeatable(grant))
       const ms = performance.now() - startedAt
       const outcome = outcomeOf(call)
       const labels = { provider: name, request: grant, outcome }
@@ -136,6 +143,19 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
     ...base,
     ...(deps.groups &&
       directory && { groups: createGroups({ fetch, directory, wanted: deps.groups.wanted, timeoutMs: keysTimeoutMs }, base) }),
+  }
+
+  const probe: OpenProvider['probe'] = (credential, kind) =>
+    probeCredential({ room, attempt: attemptDeps, kind: kind ?? deps.probe ?? profile.credential.probe }, credential)
+  const doubted = new Set<Credential>()
+  /** Whether it was the certificate is asked with what may go out twice, so that the next code or refresh token is not lost as well. */
+  const doubt = (credential: Credential): void => {
+    if (doubted.has(credential)) return
+    doubted.add(credential)
+    void probe(credential)
+      .then((verdict) => deps.clientAuth.report?.(credential, verdict))
+      .catch(() => undefined)
+      .finally(() => doubted.delete(credential))
   }
 
   return {
@@ -171,7 +191,7 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
     issuers: () => issuers(room),
     logoutOrigins: () => logoutOrigins(deps.issuer, room.discovery.held()?.endSessionEndpoint),
     isKnown: () => room.discovery.held() !== undefined,
-    probe: (credential, kind) => probeCredential({ room, attempt: attemptDeps, kind: kind ?? profile.credential.probe }, credential),
+    probe,
     close: async () => {
       await connections.close()
       await own?.destroy()

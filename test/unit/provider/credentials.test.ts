@@ -2,17 +2,20 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { Server } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Credential, CredentialVerdict, TlsCredential } from '../../../src/domain/credential.ts'
+import type { Loaded, Source } from '../../../src/credentials/loaded.ts'
+import type { Credential, CredentialId, CredentialVerdict, TlsCredential } from '../../../src/domain/credential.ts'
 import { Secret } from '../../../src/kernel/secret.ts'
-import { instant } from '../../../src/kernel/time.ts'
+import { instant, millis } from '../../../src/kernel/time.ts'
 import { verdictOf } from '../../../src/provider/credential-verdict.ts'
 import type { Exchange } from '../../../src/provider/fetch.ts'
 import { profileOf } from '../../../src/provider/profiles.ts'
+import type { ProviderDeps } from '../../../src/provider/provider.ts'
+import { credentialSet } from '../../harness/credential-set.ts'
 import { startHostileProvider } from '../../harness/hostile-provider.ts'
-import { askFor, providerRoom, visible } from '../../harness/provider-room.ts'
+import { askFor, movableClock, providerRoom, visible } from '../../harness/provider-room.ts'
 import { CLIENT_SECRET } from '../../harness/hostile-provider.ts'
 import { selfSigned } from '../../harness/self-signed.ts'
 import type { SelfSigned } from '../../harness/self-signed.ts'
@@ -211,6 +214,10 @@ describe('a client certificate in the handshake', () => {
   let seen: { readonly path: string; readonly thumbprint: string; readonly body: string }[]
   let gate: Promise<void> | undefined
   let issuer: string
+  /** Connections that present one of these are dropped right after the handshake, which the client takes for done (TLS 1.3). */
+  let dropped: Set<string>
+  let drops: string[]
+  let howDropped: 'reset' | 'closed'
 
   const tls = ({ certificate, privateKey, thumbprint }: SelfSigned): TlsCredential => ({
     kind: 'tls',
@@ -232,6 +239,8 @@ describe('a client certificate in the handshake', () => {
           const json = (status: number, body: unknown): void =>
             void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
           if (request.url?.startsWith('/.well-known')) return json(200, discovery())
+          // What was sent before the connection was dropped is not read.
+          if (request.socket.destroyed) return
           const { raw } = (request.socket as TLSSocket).getPeerCertificate()
           const thumbprint = raw ? createHash('sha256').update(raw).digest('base64url') : 'none'
           seen.push({ path: request.url ?? '', thumbprint, body: Buffer.concat(chunks).toString() })
@@ -243,6 +252,17 @@ describe('a client certificate in the handshake', () => {
         })
       },
     )
+    const raws = new Map<number | undefined, Socket>()
+    app.on('connection', (raw: Socket) => raws.set(raw.remotePort, raw))
+    app.on('secureConnection', (socket: TLSSocket) => {
+      const { raw } = socket.getPeerCertificate()
+      const thumbprint = raw ? createHash('sha256').update(raw).digest('base64url') : 'none'
+      if (!dropped.has(thumbprint)) return
+      drops.push(thumbprint)
+      socket.on('error', () => undefined)
+      if (howDropped === 'closed') socket.destroy()
+      else raws.get(socket.remotePort)?.resetAndDestroy()
+    })
     servers.push(app)
     app.listen(0, '127.0.0.1')
     await once(app, 'listening')
@@ -259,6 +279,9 @@ describe('a client certificate in the handshake', () => {
   beforeEach(async () => {
     seen = []
     gate = undefined
+    dropped = new Set()
+    drops = []
+    howDropped = 'reset'
     registered = new Set([one.thumbprint, two.thumbprint])
     mutual = await listen(true)
     issuer = await listen(false)
@@ -302,6 +325,97 @@ describe('a client certificate in the handshake', () => {
     expect((await provider.application(ASK)).kind).toBe('issued')
     expect(seen.map(({ thumbprint }) => thumbprint)).toEqual([two.thumbprint, one.thumbprint])
     await provider.close()
+  })
+  // A server that checks certificates itself after the handshake (Node's own does) says nothing: under TLS 1.3 the client has long sent its request.
+  describe.each(['reset', 'closed'] as const)('of a server that does not say why: the connection is %s', (how) => {
+    const reported: string[] = []
+    const nameOf = (credential: Credential): string =>
+      credential.kind === 'tls' ? (credential.thumbprint === one.thumbprint ? 'one' : 'two') : credential.kind
+    const rotating = (over: Partial<ProviderDeps> = {}) => {
+      const all = { one: tls(one), two: tls(two) }
+      const source = {
+        current: () => all.two,
+        fallbacks: () => [all.one],
+        report: (credential: Credential, { kind }: CredentialVerdict) => void reported.push(`${nameOf(credential)} ${kind}`),
+      }
+      return { ...all, ...room({ clientAuth: source, profile: { ...profileOf('generic'), rotation: 'strict' }, ...over }) }
+    }
+    beforeEach(() => {
+      howDropped = how
+      dropped = new Set([two.thumbprint])
+      reported.length = 0
+    })
+    const rt = Secret.of('refresh-token', 'rt')
+    const known = () => ({ issuer, subject: 'ada' })
+    const user = askFor('https://orders.example')
+    /** Those that came with the certificate that is taken; of a dropped connection something may have been read. */
+    const refreshes = () => seen.filter(({ thumbprint, body }) => thumbprint === one.thumbprint && body.includes('refresh_token=rt'))
+
+    it('what spends nothing goes out again with the one before, and that this one is accepted tells what was wrong', async () => {
+      const { provider } = rotating()
+      expect((await provider.application(ASK)).kind).toBe('issued')
+      expect(drops).toEqual([two.thumbprint])
+      expect(reported).toEqual(['two none', 'one accepted', 'two rejected'])
+      await provider.close()
+    })
+    it('where the other one is dropped, too, nothing is said of either', async () => {
+      dropped.add(one.thumbprint)
+      const { provider, two: candidate } = rotating()
+      expect(await provider.application(ASK)).toMatchObject({ kind: 'unavailable', sent: 'unknown' })
+      expect(reported).toEqual(['two none', 'one none'])
+      expect((await provider.probe(candidate)).kind).toBe('none')
+      await provider.close()
+    })
+    it('a refresh token that may be used once goes out once; whether it was the certificate is asked without it', async () => {
+      const { provider } = rotating()
+      expect(await provider.refresh(rt, user, known())).toMatchObject({ kind: 'unavailable', sent: 'unknown' })
+      await expect.poll(() => reported).toContain('two rejected')
+      expect([refreshes().length, drops.length]).toEqual([0, 2])
+      await provider.close()
+    })
+    it('a refresh token that stays as it is goes out again', async () => {
+      const { provider } = rotating({ profile: { ...profileOf('generic'), rotation: 'none' } })
+      expect((await provider.refresh(rt, user, known())).kind).toBe('issued')
+      expect(refreshes().length).toBe(1)
+      await provider.close()
+    })
+    it('a new one is found out by its probe, before anything is sent that could be lost', async () => {
+      const clock = movableClock()
+      const loaded = [tls(one)]
+      const source: Source = {
+        setting: 'certificate_dir',
+        place: 'x',
+        isStaged: true,
+        look: async () => ({
+          kind: 'seen',
+          faults: [],
+          loaded: loaded.map(
+            (credential, n): Loaded => ({
+              id: credential.thumbprint as CredentialId,
+              credential,
+              file: `${n}.crt`,
+              notBefore: instant(n + 1),
+              notAfter: undefined,
+            }),
+          ),
+        }),
+      }
+      const { set } = await credentialSet([source], { clock, settings: { retryFirstMs: millis(50), spreadMs: millis(100) } })
+      const { provider } = room({ clientAuth: set, profile: { ...profileOf('generic'), rotation: 'strict' } })
+      expect((await provider.refresh(rt, user, known())).kind).toBe('issued')
+      loaded.push(tls(two))
+      await set.reload()
+      set.start((credential) => provider.probe(credential))
+      const whyTwo = () => set.overview().credentials.find(({ id }) => id === two.thumbprint)?.why
+      await expect.poll(whyTwo, { timeout: 10_000 }).toBe('waits-for-registration')
+      for (let n = 0; n < 5; n += 1) expect((await provider.refresh(rt, user, known())).kind).toBe('issued')
+      expect(refreshes().length).toBe(6)
+      // Registered: it is used by itself.
+      dropped.clear()
+      await expect.poll(() => [set.current() ?? tls(one)].map(nameOf), { timeout: 10_000 }).toEqual(['two'])
+      await set.stop()
+      await provider.close()
+    })
   })
   it('no session of TLS is resumed under another certificate', async () => {
     let current: Credential = tls(one)
