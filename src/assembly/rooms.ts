@@ -110,12 +110,14 @@ export const wireRooms = async (
   const setting = 'provider.ca_file'
   const authorities = configured.caFile === undefined ? undefined : openCaFile(configured.caFile, { setting, log })
   if (authorities) watch.add(setting, authorities.look)
+  const probe = probeOf(configured, profile)
   const provider = createProvider({
     name: PROVIDER,
     issuer: configured.issuer,
     profile,
     tenants: configured.tenants,
     homeTenant: configured.homeTenant,
+    probe,
     groups: configured.groups.resolve ? { wanted: groupsOfRules(routes) } : undefined,
     clientId: configured.clientId,
     clientAuth: credential,
@@ -132,8 +134,7 @@ export const wireRooms = async (
     metrics,
   })
 
-  const probe = probeOf(configured, profile)
-  credential.start(probe === 'none' ? undefined : (one) => provider.probe(one, probe), provider.isKnown)
+  credential.start(probe === 'none' ? undefined : (one) => provider.probe(one), provider.isKnown)
 
   const keys = await openKeyFiles({ ...keyFilesOf(routes), watch, log })
 
