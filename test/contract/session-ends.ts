@@ -45,8 +45,11 @@ export const sessionEndsContract = (name: string, makeWorld: () => Promise<World
         expect(Math.abs(looked.idleEndsAt - after(now(), seconds(30)))).toBeLessThan(2_000)
         const stamp = () => world.raw?.get(world.keys.idle(ref))
         const before = await stamp()
-        await world.pass(millis(50))
-        const again = await store.look(ref)
+        let again = looked as Awaited<ReturnType<typeof store.look>>
+        for (let n = 0; n < 2; n += 1) {
+          await world.pass(millis(50))
+          again = await store.look(ref)
+        }
         expect(await stamp()).toBe(before)
         // Over Redis it is the difference of two clocks, and off by what the call took.
         expect(again).toEqual(world.raw ? { kind: 'alive', idleEndsAt: expect.any(Number) as number } : looked)
