@@ -24,7 +24,8 @@ export const bearerSettings = z
 export const userContextSettings = z
   .strictObject({
     keys_dir: setting(filePath().optional(), {
-      doc: 'Folder of the signing keys, the same on all replicas; made by `sallyport keys rotate --dir`. Another one than `session.keys_dir`. Absent with the memory store: keys of this process.',
+      doc: 'Folder of the signing keys, the same on all replicas; made by `sallyport keys rotate --dir`. Another one than `session.keys_dir`. Absent with the memory store: keys of this process. Watched.',
+      reload: 'live',
       since: '0.2',
     }),
     keys_settle: setting(duration(0, 86_400_000).prefault('5m'), {

@@ -56,7 +56,7 @@ export const listenSettings = z.strictObject({
     z
       .strictObject({
         certificate_file: setting(filePath(), {
-          doc: 'PEM, the leaf first. Looked at every 10 s and on SIGHUP; new connections get the new one.',
+          doc: 'PEM, the leaf first. Watched: new connections get the new one.',
           reload: 'live',
         }),
         private_key_file: setting(filePath(), { doc: 'PEM.', reload: 'live' }),

@@ -125,7 +125,10 @@ export const providerSettings = z.strictObject({
     { doc: 'Sign-outs that happen at the provider and end sessions here.' },
   ),
   bearer: setting(bearerSettings, { doc: 'Access tokens that callers bring, on routes with `callers: [bearer]`.', since: '0.2' }),
-  ca_file: setting(filePath().optional(), { doc: 'PEM bundle to verify the provider with, instead of the system’s.' }),
+  ca_file: setting(filePath().optional(), {
+    doc: 'PEM bundle to verify the provider with, instead of the system’s. Watched: holds for new connections.',
+    reload: 'live',
+  }),
   timeout: setting(duration(100, 60_000).prefault('5s'), { doc: 'The longest one call to the provider may take.' }),
   insecure_allow_http: setting(flag().prefault(false), { doc: 'Allows an http issuer on loopback, for development.' }),
 })

@@ -57,11 +57,18 @@ export const redisSettings = z.strictObject({
     example: '${env:REDIS_PASSWORD}',
   }),
   password_file: setting(filePath().optional(), {
-    doc: 'File that holds the password. Looked at every 10 s: connections that stand are told a new one.',
+    doc: 'File that holds the password. Watched: connections that stand are told a new one.',
+    reload: 'live',
   }),
-  ca_file: setting(filePath().optional(), { doc: 'PEM bundle to verify Redis with.' }),
-  certificate_file: setting(filePath().optional(), { doc: 'PEM certificate that the gateway proves itself with in TLS.' }),
-  private_key_file: setting(filePath().optional(), { doc: 'PEM key of that certificate.' }),
+  ca_file: setting(filePath().optional(), {
+    doc: 'PEM bundle to verify Redis with. Watched: holds for the next connection.',
+    reload: 'live',
+  }),
+  certificate_file: setting(filePath().optional(), {
+    doc: 'PEM certificate that the gateway proves itself with in TLS. Watched: used by the next connection.',
+    reload: 'live',
+  }),
+  private_key_file: setting(filePath().optional(), { doc: 'PEM key of that certificate.', reload: 'live' }),
   server_name: setting(plainText('a host name').optional(), {
     doc: 'Name to verify in the certificates of all servers, where it is not the host they are reached by.',
   }),

@@ -144,13 +144,17 @@ const routeSettings = z.strictObject({
   tls: setting(
     z
       .strictObject({
-        ca_file: setting(filePath().optional(), { doc: 'PEM bundle to verify the upstream with.' }),
+        ca_file: setting(filePath().optional(), {
+          doc: 'PEM bundle to verify the upstream with. Watched: holds for new connections, and those that stand end with their request.',
+          reload: 'live',
+        }),
         server_name: setting(plainText('a host name', 253).optional(), { doc: 'Name to verify in the upstream’s certificate.' }),
         certificate_file: setting(filePath().optional(), {
-          doc: 'PEM certificate and chain that the gateway proves itself with to the upstream (mutual TLS). A new one is used for new connections, without a restart.',
+          doc: 'PEM certificate and chain that the gateway proves itself with to the upstream (mutual TLS). Watched like `ca_file`.',
           since: '0.2',
+          reload: 'live',
         }),
-        private_key_file: setting(filePath().optional(), { doc: 'PEM private key of `certificate_file`.', since: '0.2' }),
+        private_key_file: setting(filePath().optional(), { doc: 'PEM private key of `certificate_file`.', since: '0.2', reload: 'live' }),
       })
       .prefault({}),
     { doc: 'Of the connection to the upstream; always verified.' },

@@ -14,7 +14,8 @@ const storeSettings = z.union([
 
 export const sessionSettings = z.strictObject({
   keys_dir: setting(filePath().optional(), {
-    doc: 'Folder of the sealing keys, the same on all replicas; made by `sallyport keys rotate`. Needed with Redis; with `memory`, absent means keys of this process only.',
+    doc: 'Folder of the sealing keys, the same on all replicas; made by `sallyport keys rotate`. Needed with Redis; with `memory`, absent means keys of this process only. Watched.',
+    reload: 'live',
   }),
   keys_settle: setting(duration(0, 86_400_000).prefault('5m'), {
     doc: 'A new key only opens until it has been present this long: replicas see files at different times.',

@@ -41,7 +41,8 @@ export const tokenSettings = z.strictObject({
   }),
   key_file: setting(filePath().optional(), {
     since: '0.2',
-    doc: 'With `static`: the API key and nothing else. With `service_account`: the JSON key file of a service account. Read again when it changes.',
+    doc: 'With `static`: the API key and nothing else. With `service_account`: the JSON key file of a service account. Watched: a new one is used by the next request.',
+    reload: 'live',
     example: '/run/secrets/orders-key',
   }),
   subject_claim: setting(plainText('the name of a claim', 128).optional(), {

@@ -68,7 +68,8 @@ it('a look that throws ends neither its own watch nor another, is said once, and
   watch.add('sound', same)
   await clock.advance(10_000)
   expect(looks.filter((line) => line === 'sound unchanged')).toHaveLength(2)
-  expect(lines.map(({ facts }) => facts.mode).toSorted()).toEqual(['broken', 'worse'])
+  expect(new Set(lines.map(({ facts }) => facts.mode))).toEqual(new Set(['broken', 'worse']))
+  expect(lines).toHaveLength(2)
   isBroken = false
   await clock.advance(5_000)
   expect(looks).toContain('broken replaced')
