@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import type { OncePurpose } from '../../../src/domain/session-store.ts'
 import type { SessionRef } from '../../../src/domain/session.ts'
 import { causeOf } from '../../../src/session/cause-redis.ts'
+import type { IndexName } from '../../../src/session/index-names.ts'
 import { parseEvent } from '../../../src/session/event-message.ts'
 import { redisKeys } from '../../../src/session/keys-redis.ts'
 
@@ -38,6 +41,24 @@ describe('keys', () => {
     const keys = redisKeys('sallyport', 'default')
     const index = { kind: 'provider-session', name: 'n' } as const
     expect([keys.index(index), keys.indexTombstone(index)].map((key) => /\{(.+)\}/.exec(key)?.[1])).toEqual(['default.n', 'default.n'])
+  })
+  it('stand in docs/storage.md, all of them, and nothing else does', () => {
+    const keys = redisKeys('P', 'A')
+    const once = { state: true, 'logout-jti': true, revocation: true } as const satisfies Record<OncePurpose, true>
+    const indexes = { 'provider-session': true, subject: true } as const satisfies Record<IndexName['kind'], true>
+    const written = [
+      ...[keys.record(ref), keys.idle(ref), keys.lease(ref), keys.tombstone(ref), keys.sealingKeys, keys.credentials, keys.channel],
+      ...(Object.keys(indexes) as IndexName['kind'][]).flatMap((kind) => [
+        keys.index({ kind, name: 'x' }),
+        keys.indexTombstone({ kind, name: 'x' }),
+      ]),
+      ...Object.keys(once).map((purpose) => keys.once(purpose, 'x')),
+      keys.oneUse('logout-continue', 'x'),
+    ]
+    const page = readFileSync(new URL('../../../docs/storage.md', import.meta.url), 'utf8')
+    const kindOf = (key: string): string => key.split(':')[1] ?? ''
+    const told = [...page.matchAll(/^\| `(P:[^`]+)` \|/gm)].map(([, key]) => kindOf(key ?? ''))
+    expect([...new Set(told)].sort()).toEqual(written.map(kindOf).sort())
   })
   it.each(['', 'a{b', 'a}b', 'a:b', 'a b', 'a*'])(
     'do not take the prefix %j, which could change the slot or meet another’s keys',
