@@ -13,7 +13,7 @@ import type { Answer } from './answer.ts'
 import { redirectAnswer, withCookies } from './answer.ts'
 import type { EdgeContext } from './edge-context.ts'
 import type { Call, Endpoint } from './endpoint.ts'
-import { refreshAnswer } from './pages/onward.ts'
+import { refreshAnswer, signInAnswer } from './pages/onward.ts'
 import { loginUrl } from './render-problem.ts'
 
 export interface LoginRoutesDeps {
@@ -89,7 +89,7 @@ export const loginEndpoints = (context: EdgeContext, deps: LoginRoutesDeps): rea
       const outage = outageOf(opened)
       if (outage) return call.problem(outage, { returnTo: to })
     }
-    return redirectAnswer(https, 303, loginUrl(context.problems, to))
+    return signInAnswer(https, context.problems.loginPath, loginUrl(context.problems, to))
   }
 
   return [

@@ -133,7 +133,7 @@ describe.skipIf(!canLaunchBrowser)('a deep link', () => {
     await context.close()
   })
 
-  it('of a signed-out visitor leads through the login to the page, and its fragment never to the provider', async () => {
+  it('of a signed-out visitor leads through the login to the page, with its fragment, which the provider never sees', async () => {
     const context = await scene.browser.newContext()
     const page = await context.newPage()
     const mark = scene.sites.mark()
@@ -144,11 +144,28 @@ describe.skipIf(!canLaunchBrowser)('a deep link', () => {
     expect(page.url()).not.toContain('my-secret-fragment')
     expect(await page.evaluate(() => location.hash)).toBe('')
     await choose(page)
-    await page.waitForURL(`${app}${DEEP}**`)
+    await page.waitForURL(`${app}${DEEP}#my-secret-fragment`)
     await settled(page, 'signed in as ada')
-    expect(walked(mark)).toEqual([DEEP, CONTINUE, `/bff/login?return_to=${encodeURIComponent(DEEP)}`, DEEP])
+    const login = `/bff/login?return_to=${encodeURIComponent(`${DEEP}#my-secret-fragment`)}`
+    expect(walked(mark)).toEqual([DEEP, CONTINUE, login, DEEP])
     expect(scene.sites.providerSaw.slice(asked).filter((line) => line.includes('my-secret-fragment'))).toEqual([])
     expect(scene.sites.providerSaw.length).toBeGreaterThan(asked + 2)
+    await context.close()
+  })
+
+  it.each([
+    ['which no return-to may hold', true, '#a\\b'],
+    ['which is too long', true, `#${'x'.repeat(1100)}`],
+    ['without script', false, '#part=2'],
+  ])('of a signed-out visitor leads to the page without a fragment %s', async (_what, javaScriptEnabled, fragment) => {
+    const context = await scene.browser.newContext({ javaScriptEnabled })
+    const page = await context.newPage()
+    const mark = scene.sites.mark()
+    await page.goto(`${app}${DEEP}${fragment}`)
+    await page.waitForURL(`${scene.sites.issuer}/interaction/**`)
+    await choose(page)
+    await page.waitForURL(`${app}${DEEP}`)
+    expect(walked(mark)).toEqual([DEEP, CONTINUE, `/bff/login?return_to=${encodeURIComponent(DEEP)}`, DEEP])
     await context.close()
   })
 

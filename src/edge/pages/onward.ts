@@ -35,5 +35,27 @@ export const bounceAnswer = (https: boolean, continuePath: string, to: string): 
 const bounceScript = (continuePath: string): string =>
   `location.replace('${continuePath}?to='+encodeURIComponent(location.pathname+location.search)+location.hash)`
 
+/**
+ * The step of the bounce that finds nobody signed in: on to the sign-in, which leads back to `to`. A redirect would lose the fragment at the provider;
+ * the script tells it to the gateway, which keeps it sealed in `state`. The provider never sees it, and without script it is lost and nothing else.
+ * @param loginUrl of ours, with `to` as its return-to
+ */
+export const signInAnswer = (https: boolean, loginPath: string, loginUrl: string): Answer => {
+  const script = signInScript(loginPath)
+  return {
+    status: 200,
+    headers: {
+      ...ownHeaders(https, csp(`script-src ${hashSource(script)}`)),
+      'content-type': 'text/html; charset=utf-8',
+      refresh: `0;url=${loginUrl}`,
+    },
+    body: document(`<script>${script}</script><a href="${escapeHtml(loginUrl)}">Continue</a>`),
+  }
+}
+
+/** Constant as well. A fragment that no return-to may hold (login/return-to.ts) would cost the page its path. */
+const signInScript = (loginPath: string): string =>
+  `{const h=location.hash,t=(new URLSearchParams(location.search).get('to')||'/')+h;if(h&&/^[!-[\\]-~]+$/.test(h)&&t.length<=1024)location.replace('${loginPath}?return_to='+encodeURIComponent(t))}`
+
 const document = (body: string): string =>
   `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>One moment</title></head><body>${body}</body></html>\n`

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { hashSource } from '../../../src/edge/answer.ts'
 import { escapeHtml, PLAIN_PAGES } from '../../../src/edge/pages/layout.ts'
-import { bounceAnswer, refreshAnswer } from '../../../src/edge/pages/onward.ts'
+import { bounceAnswer, refreshAnswer, signInAnswer } from '../../../src/edge/pages/onward.ts'
 
 const between = (text: string, open: string, close: string): string => text.slice(text.indexOf(open) + open.length, text.indexOf(close))
 
@@ -38,4 +38,13 @@ it('bounces to the gateway’s own path, never to the page itself, and allows ex
   expect(answer.headers['content-security-policy']).not.toContain('sandbox')
   expect(script).toContain('location.hash')
   expect(script).not.toContain('deep')
+})
+
+it('leads to the sign-in without script as well, and allows exactly its own script', () => {
+  const answer = signInAnswer(true, '/bff/login', '/bff/login?return_to=%2Fapp%2F%22%3C')
+  expect(answer.headers['refresh']).toBe('0;url=/bff/login?return_to=%2Fapp%2F%22%3C')
+  const script = between(answer.body, '<script>', '</script>')
+  expect(answer.headers['content-security-policy']).toContain(`script-src ${hashSource(script)}`)
+  expect(answer.headers['content-security-policy']).not.toContain('sandbox')
+  expect(script).not.toContain('app')
 })
