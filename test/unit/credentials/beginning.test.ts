@@ -35,7 +35,9 @@ const fleet = () => {
       isStaged: false,
       look: async () => ({ kind: 'seen', loaded: [...files], faults: [] }),
     }
-    const { set } = await credentialSet([source], { clock, board })
+    let isKilled = false
+    const own: typeof board = { ...board, put: async (...word) => (isKilled ? 'unavailable' : board.put(...word)) }
+    const { set } = await credentialSet([source], { clock, board: own })
     stops.push(() => set.stop())
     let says: CredentialVerdict | 'nothing' = 'nothing'
     let asked = 0
@@ -43,6 +45,7 @@ const fleet = () => {
       set,
       says: (verdict: typeof says) => (says = verdict),
       asked: () => asked,
+      kill: () => (isKilled = true),
       put: (one: Loaded) => files.splice(0, files.length, one),
       begin: async () => {
         set.start(
@@ -100,6 +103,19 @@ describe('a replica that comes with a certificate of its own to others that work
     expect(one.set.isReady()).toBe(false)
     await before.set.stop()
     await wait(seconds(5))
+    expect(one.set.isReady()).toBe(true)
+  })
+  it('comes half a minute after the last of them was killed', async () => {
+    const { replica, predecessor, wait } = fleet()
+    const [before, another] = [await predecessor(), await predecessor()]
+    const one = await replica(PAIR)
+    one.says(REJECTED)
+    await one.begin()
+    before.kill()
+    await wait(minutes(1))
+    expect(one.set.isReady()).toBe(false)
+    another.kill()
+    await wait(seconds(40))
     expect(one.set.isReady()).toBe(true)
   })
   it('comes at once when they were gone before', async () => {
