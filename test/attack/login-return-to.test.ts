@@ -83,6 +83,23 @@ describe('a return-to leads nowhere but to our own origin', { timeout: 60_000 },
     expect(astray).toEqual([])
   })
 
+  it('by the step of the bounce of a visitor who has to sign in', async () => {
+    const astray: string[] = []
+    for (const raw of corpus) {
+      const browser = new Browser()
+      const answer = await browser.navigate(`${world.url}/bff/continue?to=${encoded(raw)}`, { from: new URL(world.url), follow: false })
+      const leads = /^0;url=(.*)$/.exec(String(answer.headers['refresh']))?.[1] ?? ''
+      const linked = /href="([^"]*)"/.exec(answer.body)?.[1]
+      if (
+        answer.status !== 200 ||
+        !/^\/bff\/login(?:\?return_to=[\w%.~!'()*-]*)?$/.test(leads) ||
+        linked !== leads.replaceAll("'", '&#39;')
+      )
+        astray.push(`${raw} → ${answer.status} ${leads}`)
+    }
+    expect(astray).toEqual([])
+  })
+
   it('and a good one does lead where it says: the corpus fails for what it is, not because nothing passes', async () => {
     const [journey] = await travel(['/orders?id=7#top'], (raw) => `/bff/login?return_to=${encoded(raw)}`)
     expect(journey?.end.url.href).toBe(`${world.url}/orders?id=7#top`)
