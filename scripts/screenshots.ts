@@ -57,7 +57,7 @@ const walk = async (screen: keyof typeof SCREENS): Promise<void> => {
   await page.evaluate(() => scrollTo(0, 0))
   await shoot(page, `${screen}-principals`, page.locator('.principals'))
   await page.getByRole('button', { name: 'Take it down' }).click()
-  await page.locator('#provider-checks').getByText('503 wait').first().waitFor({ timeout: 20_000 })
+  await page.locator('#provider-checks').getByText('503 wait').nth(1).waitFor({ timeout: 20_000 }) // both principals
   const card = page.locator('section').filter({ has: page.getByRole('heading', { name: 'Take the identity provider down' }) })
   await card.scrollIntoViewIfNeeded()
   await shoot(page, `${screen}-provider-down`)
