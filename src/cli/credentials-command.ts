@@ -1,4 +1,5 @@
 import type { AdminCredentialOrdered, AdminCredentials, AdminCredentialVerdict } from '../contract/admin.ts'
+import type { ProblemDocument } from '../contract/problem-document.ts'
 import { adminClient, tellProblem } from './admin-client.ts'
 import { EXIT, json, UsageError, type Command, type ExitCode, type Options, type Shell } from './command.ts'
 import { labelled, table } from './text-table.ts'
@@ -23,7 +24,8 @@ const statusText = ({ ready, credentials, faults }: AdminCredentials, width: num
     [one.id.slice(0, 12), one.thumbprint_sha1 === null ? one.method : `SHA-1 ${hex(one.thumbprint_sha1)}`],
     ...(one.thumbprint_sha256 === null ? [] : [['', `SHA-256 ${hex(one.thumbprint_sha256)}`] as const]),
     ...(one.kid === null ? [] : [['', `kid ${one.kid}`] as const]),
-    ...(one.rejection === null ? [] : [['', `the provider said ${one.rejection} at ${minuteOf(one.rejected_at)}`] as const]),
+    ...(one.rejection === null ? [] : [['', `the provider said ${one.rejection} at ${minuteOf(one.rejected_at)}${againOf(one)}`] as const]),
+    ...(one.lost_by_restart ? [['', 'its files are gone: a restart would lose it'] as const] : []),
     ...(one.next_step === null ? [] : [['', `next: ${one.next_step}`] as const]),
   ])
   const wrong = faults.map(({ file, message }): readonly [string, string] => [file, message])
@@ -38,6 +40,8 @@ const statusText = ({ ready, credentials, faults }: AdminCredentials, width: num
 /** As portals write them. */
 const hex = (thumbprint: string): string => thumbprint.toUpperCase()
 const minuteOf = (iso: string | null): string => (iso === null ? '-' : `${iso.slice(0, 16).replace('T', ' ')}Z`)
+const againOf = ({ next_probe_at: at }: AdminCredentials['credentials'][number]): string =>
+  at === null ? '' : `; it is asked again at ${minuteOf(at)}`
 const endOf = ({ not_after: end, days_left: days }: AdminCredentials['credentials'][number]): string =>
   end === null ? '-' : `${end.slice(0, 10)} (${days} days)`
 
@@ -47,15 +51,28 @@ const named = ({ operands: [name] }: Options): string => {
   return encodeURIComponent(name)
 }
 
+const HINTS: Readonly<Record<string, string>> = {
+  'credential.unknown': '`credentials status` shows the IDs; where two begin alike, give more of it',
+  'credential.not-usable': '`credentials status` shows its dates',
+  'credential.last-usable': 'have another one accepted first; or stop this one and with it every sign-in and refresh: --force',
+}
+const tell = (problem: ProblemDocument, shell: Shell): ExitCode => {
+  const code = tellProblem(problem, shell)
+  const hint = HINTS[problem.code]
+  if (hint !== undefined) shell.err(`${hint}\n`)
+  return code
+}
+
 const verify = async (options: Options, shell: Shell): Promise<ExitCode> => {
   const name = named(options)
   const client = adminClient(options, shell)
   if (!client) return EXIT.findings
   const answer = await client({ method: 'POST', path: `/admin/credentials/${name}/verify` })
-  if (answer.kind === 'problem') return tellProblem(answer.problem, shell)
+  if (answer.kind === 'problem') return tell(answer.problem, shell)
   const { verdict, code } = answer.value as AdminCredentialVerdict
   const said = { accepted: 'the provider takes it', rejected: 'the provider rejects it', none: 'no verdict' }[verdict]
-  shell.out(options.output === 'json' ? json({ verdict, code }) : `${said}${code === null ? '' : `: ${code}`}\n`)
+  const why = code === 'no-probe' ? 'there is nothing to ask this provider with; see provider.credential_rotation.probe' : code
+  shell.out(options.output === 'json' ? json({ verdict, code }) : `${said}${why === null ? '' : `: ${why}`}\n`)
   return verdict === 'accepted' ? EXIT.ok : verdict === 'rejected' ? EXIT.findings : EXIT.unreachable
 }
 
@@ -65,7 +82,7 @@ const order = async (what: 'promote' | 'withdraw', options: Options, shell: Shel
   if (!client) return EXIT.findings
   const path = `/admin/credentials/${name}/${what}`
   const answer = await client({ method: 'POST', path, ...(what === 'withdraw' && { body: { force: options.force } }) })
-  if (answer.kind === 'problem') return tellProblem(answer.problem, shell)
+  if (answer.kind === 'problem') return tell(answer.problem, shell)
   const ordered = answer.value as AdminCredentialOrdered
   shell.out(options.output === 'json' ? json(ordered) : `${orderedText(what, ordered)}\n`)
   return ordered.outcome === 'done' ? EXIT.ok : EXIT.unreachable
@@ -73,13 +90,20 @@ const order = async (what: 'promote' | 'withdraw', options: Options, shell: Shel
 
 /** What holds now, where, and what is left to do. */
 const orderedText = (what: 'promote' | 'withdraw', { outcome, replicas, missing }: AdminCredentialOrdered): string => {
-  const [verb, then] = what === 'promote' ? ['used', ''] : ['used no more', '\nremove it at the provider, and its files everywhere']
-  if (outcome === 'done')
-    return `${verb} from now on, by ${replicas === 1 ? 'this replica, the only one' : `all ${replicas} replicas`}${then}`
-  if (outcome === 'here-only')
-    return `${verb} by this replica; the others do not know: the store does not answer. This one goes on telling them while it runs\ndo it again, or look at each replica with \`credentials status\`${then}`
-  const who = missing.length === 0 ? 'the store did not say who has' : `not yet by ${missing.join(', ')}`
-  return `${verb} by this replica, and stored for the others, of which not all have confirmed it: ${who}\nthey follow within two seconds of reaching the store; those that cannot reach it go on as before: do it again until all confirm, or end them${then}`
+  const isUsed = what === 'promote'
+  const held = isUsed ? 'used' : 'used no more'
+  const lines: Readonly<Record<AdminCredentialOrdered['outcome'], readonly string[]>> = {
+    done: [`${held} from now on, by ${replicas === 1 ? 'this replica, the only one' : `all ${replicas} replicas`}`],
+    unconfirmed: [
+      `${held} by this replica, and stored for the others; not confirmed by: ${missing.join(', ') || 'any of them, for the store does not answer'}`,
+      `they follow within two seconds of reaching the store; one that cannot reach it ${isUsed ? 'goes on as before' : 'goes on using it'}: do it again until all confirm${isUsed ? '' : ', or end that one'}`,
+    ],
+    'here-only': [
+      `${held} by this replica; the others do not know, for the store does not answer: this one goes on telling them while it runs`,
+      'do it again until all confirm',
+    ],
+  }
+  return [...lines[outcome], ...(isUsed ? [] : ['remove it at the provider, and its files everywhere'])].join('\n')
 }
 
 export const credentialsCommands: readonly Command[] = [

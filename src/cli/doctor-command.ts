@@ -99,7 +99,9 @@ const ofCredentials = ({ ready, credentials, faults }: AdminCredentials): readon
   const found = credentials.flatMap((one): readonly Diagnosis[] => {
     const about = `credential ${one.id.slice(0, 12)}`
     const next = one.next_step === null ? '' : `; ${one.next_step}`
-    if (one.lost_by_restart) return [{ level: 'bad', about, text: `a restart would lose it: it is in use, and its files are gone${next}` }]
+    const isRejected = one.why === 'in-use-rejected' ? ', and the provider rejects it' : ''
+    if (one.lost_by_restart)
+      return [{ level: 'bad', about, text: `a restart would lose it: it is in use, and its files are gone${isRejected}${next}` }]
     if (one.why === 'in-use-rejected')
       return [{ level: 'bad', about, text: `the provider rejects it (${one.rejection ?? 'no code'})${next}` }]
     if (one.state !== 'active') return one.why === 'waits-for-registration' ? [{ level: 'warn', about, text: `${one.message}${next}` }] : []

@@ -7,6 +7,8 @@ export interface StepFacts extends Pick<CredentialView, 'id' | 'isUnstaged'> {
   readonly why: Why
   /** Where its kind is registered, in the words of the profile. */
   readonly registeredAt: string
+  /** When it was last tried. */
+  readonly isRejected: boolean
   /** Its end is less than thirty days away. */
   readonly endsSoon: boolean
   /** Until when the one before stays the first to fall back on. */
@@ -14,7 +16,7 @@ export interface StepFacts extends Pick<CredentialView, 'id' | 'isUnstaged'> {
 }
 
 /** What an operator does next about one credential; undefined: nothing. */
-export const nextStepOf = ({ why, id, registeredAt, endsSoon, isUnstaged, keptUntil }: StepFacts): string | undefined => {
+export const nextStepOf = ({ why, id, isRejected, registeredAt, endsSoon, isUnstaged, keptUntil }: StepFacts): string | undefined => {
   switch (why) {
     case 'waits-for-registration':
       return `register it: ${registeredAt}. It is used by itself once the provider takes it`
@@ -41,8 +43,9 @@ export const nextStepOf = ({ why, id, registeredAt, endsSoon, isUnstaged, keptUn
     case 'waits-for-date':
     case 'waits-for-provider':
     case 'accepted-so-far':
-    case 'spare':
       return undefined
+    case 'spare':
+      return isRejected ? `to fall back on it, register it: ${registeredAt}` : undefined
     default:
       return assertNever(why)
   }

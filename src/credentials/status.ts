@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import type { Credential, CredentialId, CredentialOverview, CredentialView } from '../domain/credential.ts'
 import type { CredentialFacts } from '../domain/profile.ts'
 import { assertNever } from '../kernel/assert.ts'
@@ -95,6 +96,7 @@ export const overviewOf = ({ state, held, looks, sources, settings, registeredAt
           why,
           id,
           isUnstaged,
+          isRejected: isTroubled(entry),
           registeredAt: registeredAt[credential.kind],
           endsSoon: warningDay(notAfter, now) !== undefined,
           keptUntil: after(since, settings.keepPreviousMs),
@@ -130,8 +132,9 @@ const methodOf = (credential: Credential): string => {
 const hex = (base64url: string): string => Buffer.from(base64url, 'base64url').toString('hex')
 const thumbprintsOf = (credential: Credential): CredentialView['thumbprints'] => {
   if (credential.kind === 'certificate') return { sha256: hex(credential.thumbprint), sha1: hex(credential.sha1Thumbprint) }
-  return credential.kind === 'tls' ? { sha256: hex(credential.thumbprint), sha1: undefined } : undefined
+  return credential.kind === 'tls' ? { sha256: hex(credential.thumbprint), sha1: sha1Of(credential.certificatePem) } : undefined
 }
+const sha1Of = (pem: string): string => new X509Certificate(pem).fingerprint.replaceAll(':', '').toLowerCase()
 
 const whyOf = (entry: Entry, settings: RotationSettings, now: Instant): Why => {
   if (entry.withdrawnAt !== undefined) return 'withdrawn'

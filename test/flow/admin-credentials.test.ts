@@ -81,6 +81,9 @@ describe('sallyport credentials, over the admin socket', () => {
     for (const one of others) set.report(one, { kind: 'rejected', code: 'invalid_client' })
     expect(await nextStep(next)).toMatch(/^register it: the keys of this client/)
     expect((await host.cli('credentials', 'status')).out).toContain('next: register it: the keys of this client')
+    expect((await host.cli('credentials', 'status')).out).toContain(
+      'the provider said invalid_client at 2026-11-02 08:00Z; it is asked again at',
+    )
     await host.cli('credentials', 'promote', next.thumbprint)
     const before = (await status()).credentials.find(({ state }) => state === 'retiring')
     expect(before?.next_step).toBe('leave it registered until 2026-11-03 08:00Z')
@@ -88,12 +91,32 @@ describe('sallyport credentials, over the admin socket', () => {
     expect(await nextStep(next)).toContain('remove it at the provider, and its files everywhere')
   })
 
+  // Both are rejected, and the one to come was shown as if nothing were to be done about it.
+  it('says what to do about one that is rejected while another one is used, and about one that is in use from memory and rejected', async () => {
+    const [one, two] = [pairOf(9), pairOf(3)]
+    await put('one', one)
+    await put('two', two)
+    await host.cli('credentials', 'promote', one.thumbprint)
+    const { set } = host.credentials
+    for (const credential of [set.current(), ...set.fallbacks()])
+      if (credential) set.report(credential, { kind: 'rejected', code: 'invalid_client' })
+    const of = async ({ thumbprint }: SelfSigned) => (await status()).credentials.find(({ id }) => id === thumbprint)
+    expect([(await of(one))?.why, (await of(two))?.why]).toEqual(['in-use-rejected', 'spare'])
+    expect((await of(two))?.next_step).toMatch(/^to fall back on it, register it: /)
+    rmSync(join(host.pairs, 'one.crt'))
+    await set.reload()
+    expect((await host.cli('credentials', 'status')).out).toMatch(
+      /in use, and the provider rejects it(.|\n)*its files are gone: a restart would lose it/,
+    )
+    expect((await host.cli('doctor')).out.replaceAll(/\s+/g, ' ')).toContain('its files are gone, and the provider rejects it')
+  })
+
   it('withdraws the last usable one only by force', async () => {
     const [only] = (await status()).credentials
     const id = only?.id ?? ''
     expect(await host.cli('credentials', 'withdraw', id)).toMatchObject({
       code: 1,
-      err: expect.stringContaining('credential.last-usable') as string,
+      err: expect.stringMatching(/credential\.last-usable(.|\n)*--force/) as string,
     })
     expect((await status()).ready).toBe(true)
     expect(await host.cli('credentials', 'withdraw', id, '--force')).toMatchObject({ code: 0 })
@@ -114,7 +137,10 @@ describe('sallyport credentials, over the admin socket', () => {
 
   it('verify asks and changes nothing; without a probe there is no verdict', async () => {
     const [only] = (await status()).credentials
-    expect(await host.cli('credentials', 'verify', only?.id ?? '')).toMatchObject({ code: 3, out: 'no verdict: no-probe\n' })
+    expect(await host.cli('credentials', 'verify', only?.id ?? '')).toMatchObject({
+      code: 3,
+      out: expect.stringMatching(/^no verdict: there is nothing to ask this provider with/) as string,
+    })
     host.credentials.set.start(async () => ({ kind: 'rejected', code: 'AADSTS700027' }))
     expect(await host.cli('credentials', 'verify', only?.id ?? '')).toMatchObject({
       code: 1,
