@@ -134,7 +134,7 @@ export const wireRooms = async (
     metrics,
   })
 
-  credential.start(probe === 'none' ? undefined : (one) => provider.probe(one), provider.isKnown)
+  credential.start(probe === 'none' ? undefined : provider.probe, provider.isKnown)
 
   const keys = await openKeyFiles({ ...keyFilesOf(routes), watch, log })
 

@@ -31,7 +31,8 @@ import { HURRIED_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
 import { overviewOf } from './status.ts'
 import type { Words } from './words.ts'
 
-export type Probe = (credential: Credential) => Promise<CredentialVerdict>
+/** @param mayBeSent asked right before it is sent: it may have been withdrawn meanwhile */
+export type Probe = (credential: Credential, mayBeSent: () => boolean) => Promise<CredentialVerdict>
 
 export interface CredentialSetDeps {
   /** Name of the provider, for metrics. */
@@ -168,7 +169,9 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
   const listen = (): Promise<void> => (listening = listening.then(listenOnce, listenOnce))
 
   const runProbe = async (id: CredentialId, ask: Probe, credential: Credential): Promise<void> => {
-    const verdict = await ask(credential).catch((): CredentialVerdict => ({ kind: 'none', cause: 'failed' }))
+    const verdict = await ask(credential, () => !state.withdrawn.has(id)).catch(
+      (): CredentialVerdict => ({ kind: 'none', cause: 'failed' }),
+    )
     probing.delete(id)
     reporter.probed(verdict)
     step(answered(state, { id, verdict, random: random() }, clock.now(), settings))
@@ -241,7 +244,9 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     verify: async (id) => {
       const one = held.get(id)
       if (!one) return 'unknown'
-      return probe ? probe(one.credential).catch(() => ({ kind: 'none', cause: 'failed' }) as const) : { kind: 'none', cause: 'no-probe' }
+      return probe
+        ? probe(one.credential, () => true).catch(() => ({ kind: 'none', cause: 'failed' }) as const)
+        : { kind: 'none', cause: 'no-probe' }
     },
     promote: async (id) => {
       const entry = state.entries.find((one) => one.id === id)

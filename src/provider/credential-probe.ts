@@ -13,16 +13,22 @@ export interface ProbeDeps {
   readonly room: Room
   readonly attempt: AttemptDeps
   readonly kind: ProviderProfile['credential']['probe']
+  /** Asked right before it is sent: it may have been withdrawn while the metadata was waited for. */
+  readonly mayBeSent: () => boolean
 }
 
 /**
  * Spec §6: the token endpoint, asked for as little as possible with this very credential. Bounded; a provider that is away is no verdict. One that drops the connection may be
  * away or may not take the client certificate: where the one in use is accepted right afterwards, it was the certificate.
  */
-export const probeCredential = async ({ room, attempt: deps, kind }: ProbeDeps, credential: Credential): Promise<CredentialVerdict> => {
+export const probeCredential = async (
+  { room, attempt: deps, kind, mayBeSent }: ProbeDeps,
+  credential: Credential,
+): Promise<CredentialVerdict> => {
   if (kind === 'none') return { kind: 'none', cause: 'no-probe' }
   const found = await room.discovery.get()
   if (found.kind === 'unavailable') return { kind: 'none', cause: found.cause }
+  if (!mayBeSent()) return { kind: 'none', cause: 'withdrawn' }
   const scope = room.client.profile.credential.probeScope?.replace('{client_id}', room.client.clientId)
   const ask = async (one: Credential): Promise<CredentialVerdict> => {
     let verdict: CredentialVerdict = { kind: 'none', cause: 'not-asked' }

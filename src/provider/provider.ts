@@ -73,8 +73,8 @@ export interface ProviderDeps {
 }
 
 export interface OpenProvider extends Provider {
-  /** Asks the provider for next to nothing with this very credential. @param kind instead of the profile's */
-  probe(credential: Credential, kind?: ProviderProfile['credential']['probe']): Promise<CredentialVerdict>
+  /** Asks the provider for next to nothing with this very credential. @param mayBeSent asked right before */
+  probe(credential: Credential, mayBeSent?: () => boolean): Promise<CredentialVerdict>
   /** Its metadata is held: it was spoken to, and answered. */
   isKnown(): boolean
   close(): Promise<void>
@@ -145,14 +145,15 @@ export const createProvider = (deps: ProviderDeps): OpenProvider => {
       directory && { groups: createGroups({ fetch, directory, wanted: deps.groups.wanted, timeoutMs: keysTimeoutMs }, base) }),
   }
 
-  const probe: OpenProvider['probe'] = (credential, kind) =>
-    probeCredential({ room, attempt: attemptDeps, kind: kind ?? deps.probe ?? profile.credential.probe }, credential)
+  const probe: OpenProvider['probe'] = (credential, mayBeSent = () => true) =>
+    probeCredential({ room, attempt: attemptDeps, kind: deps.probe ?? profile.credential.probe, mayBeSent }, credential)
   const doubted = new Set<Credential>()
   /** Whether it was the certificate is asked with what may go out twice, so that the next code or refresh token is not lost as well. */
   const doubt = (credential: Credential): void => {
     if (doubted.has(credential)) return
     doubted.add(credential)
-    void probe(credential)
+    const isInUse = (): boolean => [deps.clientAuth.current(), ...(deps.clientAuth.fallbacks?.() ?? [])].includes(credential)
+    void probe(credential, isInUse)
       .then((verdict) => deps.clientAuth.report?.(credential, verdict))
       .catch(() => undefined)
       .finally(() => doubted.delete(credential))
