@@ -139,6 +139,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     const faults = looks.flatMap((one): readonly Faulty[] => one.faults)
     reporter.faults(faults)
     publisher.publish([...held.values()], state)
+    probeDue()
     if (found.some(({ id }) => !before.has(id))) return { outcome: 'replaced' }
     return { outcome: faults.length > 0 ? 'kept' : 'unchanged' }
   }
@@ -184,19 +185,24 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     await under
   }
 
+  /** What was withdrawn is not asked for, so that nobody is before the others were listened to. */
+  let hasListened = false
+  const probeDue = (): void => {
+    if (probe && hasListened && mayProbe()) for (const { id } of probesDue(state, clock.now())) void probeHeld(id, probe)
+  }
+
   // 2. Time passes.
   const watch = async (): Promise<void> => {
     let wordsAt = clock.now()
     const due = (at: Instant, every: number): boolean => Math.abs(between(at, clock.now())) >= every
-    let isFirst = true
     const turn = async (): Promise<void> => {
-      if (isFirst || due(wordsAt, WORDS_EVERY)) {
+      if (!hasListened || due(wordsAt, WORDS_EVERY)) {
         wordsAt = clock.now()
         await listen()
-        isFirst = false
+        hasListened = true
       }
       step(settled(state, clock.now(), settings))
-      if (probe && mayProbe()) for (const { id } of probesDue(state, clock.now())) void probeHeld(id, probe)
+      probeDue()
     }
     while (!stopped.signal.aborted) {
       await turn().catch(() => deps.log.error({ provider: deps.provider }, 'looking after client credentials failed'))
