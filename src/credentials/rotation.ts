@@ -214,7 +214,8 @@ export const settled = (before: Rotation, now: Instant, settings: RotationSettin
     else if (active) entries = entries.map((entry) => (entry === active ? { ...entry, phase: 'retired', since: now } : entry))
   } else if (isFailing(active, now, settings)) {
     const next = substitutes(entries, now).find(
-      (other) => isProven(other) && (other.acceptedAt ?? 0) >= (active.failures[0] ?? 0) && !isJustPutAside(other, now),
+      (other) =>
+        isProven(other) && (other.acceptedAt ?? 0) >= (active.failures[0] ?? 0) && !(isTakingTurns(active) && isJustPutAside(other, now)),
     )
     if (next) entries = demoted(entries, active.id, next.id, now)
   }
@@ -245,6 +246,8 @@ const isRipe = (entry: Entry, active: Entry | undefined, now: Instant, settings:
 /** Where each of two is known to a part of the provider only, they would take turns with every few requests: each request falls back anyway. */
 const isJustPutAside = ({ asideAt }: Entry, now: Instant): boolean => asideAt !== undefined && between(asideAt, now) < ASIDE_MS
 const ASIDE_MS = minutes(1)
+/** Accepted between the rejections. */
+const isTakingTurns = ({ acceptedAt, failures }: Entry): boolean => (acceptedAt ?? 0) > (failures[0] ?? 0)
 
 /** Once is enough for one that has never been accepted: it is in use because something had to be. What was before an operator's order does not count. */
 const isFailing = (active: Entry, now: Instant, settings: RotationSettings): boolean =>

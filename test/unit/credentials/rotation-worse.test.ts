@@ -130,6 +130,21 @@ it('two certificates, each of them known to a part of the provider, take turns o
   expect(m.active()).toBe('new')
 })
 
+it('one that was put aside a moment ago is used again at once where the other is only rejected: whoever rotated went back', () => {
+  const m = rotating()
+  const rejects = (name: string, other: string): void => {
+    for (let n = 0; n < 3; n += 1) {
+      m.say(name, 'rejected')
+      m.say(other, 'accepted')
+      m.wait(seconds(1))
+    }
+    expect(m.active()).toBe(other)
+  }
+  rejects('old', 'new')
+  rejects('new', 'old')
+  rejects('old', 'new')
+})
+
 // Each replica asked once a minute, for as long as the files were there.
 it('a new one that another new one overtook is no longer probed', () => {
   const m = machine()
