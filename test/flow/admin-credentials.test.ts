@@ -114,10 +114,10 @@ describe('sallyport credentials, over the admin socket', () => {
   it('withdraws the last usable one only by force', async () => {
     const [only] = (await status()).credentials
     const id = only?.id ?? ''
-    expect(await host.cli('credentials', 'withdraw', id)).toMatchObject({
-      code: 1,
-      err: expect.stringMatching(/credential\.last-usable(.|\n)*--force/) as string,
-    })
+    const refused = await host.cli('credentials', 'withdraw', id)
+    expect(refused.code).toBe(1)
+    expect(refused.err).toContain('credential.last-usable')
+    expect(refused.err).toContain('--force')
     expect((await status()).ready).toBe(true)
     expect(await host.cli('credentials', 'withdraw', id, '--force')).toMatchObject({ code: 0 })
     expect(await status()).toMatchObject({ ready: false })
