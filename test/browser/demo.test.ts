@@ -155,7 +155,7 @@ describe.skipIf(!canLaunchBrowser)('the demo in a browser', () => {
       },
       routes.map(({ path }) => path),
     )
-    const recorded = Object.fromEntries(
+    const recorded: Readonly<Record<string, Recorded>> = Object.fromEntries(
       asked.map(({ path, line }) => {
         const { principal, subject, audience, scopes } = line as unknown as Recorded
         return [path, { principal, subject, audience, scopes: [...scopes].sort() }]
