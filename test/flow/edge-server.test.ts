@@ -44,6 +44,7 @@ describe('the public listener', () => {
     ['another host', () => `GET /bff/user HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n`, 421],
     ['two hosts', () => `GET /bff/user HTTP/1.1\r\nHost: ${own()}\r\nHost: ${own()}\r\n\r\n`, 400],
     ['no host', () => 'GET /bff/user HTTP/1.1\r\n\r\n', 400],
+    ['TRACE', () => `TRACE /public/x HTTP/1.1\r\nHost: ${own()}\r\nConnection: close\r\n\r\n`, 404],
     ['an absolute target', () => `GET http://evil.test/ HTTP/1.1\r\nHost: ${own()}\r\n\r\n`, 400],
     ['101 header lines', () => `GET / HTTP/1.1\r\nHost: ${own()}\r\n${'x: y\r\n'.repeat(99)}Connection: close\r\n\r\n`, 431],
     ['1200 header lines', () => `GET / HTTP/1.1\r\nHost: ${own()}\r\n${'x: y\r\n'.repeat(1200)}Connection: close\r\n\r\n`, 431],
@@ -68,6 +69,11 @@ describe('the public listener', () => {
     expect(got).toMatch(/\r\nx-request-id: [0-9a-f]{32}\r\n/i)
     expect(got).not.toMatch(/fastify|node|express|evil|FST_|HPE_|\bat .*\.[jt]s/i)
     expect(got).not.toMatch(/set-cookie|\r\nserver:|x-powered-by/i)
+  })
+
+  it('a CONNECT gets no tunnel and no word', async () => {
+    expect(await raw(host.port, `CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: ${own()}\r\n\r\nGET / HTTP/1.1\r\n\r\n`)).toBe('')
+    expect(host.upstreamSaw).toEqual([])
   })
 
   it('a malformed request behind a good one is not answered in its place', async () => {
