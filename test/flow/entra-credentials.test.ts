@@ -92,6 +92,18 @@ describe('the gateway shows a certificate at Entra', () => {
     await signIn(person, world.url, 'ada', '/bff/user')
     expect((await person.fetch(`${world.url}/api/customers`)).status).toBe(200)
   }, 60_000)
+
+  it('and people are served as soon as it is taken again: that it was refused is not remembered', async () => {
+    const { credentials, clientId } = world.entra
+    const person = new Browser()
+    await signIn(person, world.url, 'ada', '/bff/user')
+    credentials.removeCertificate(clientId, second.thumbprint)
+    const fetchOnce = async (): Promise<number> => (await person.fetch(`${world.url}/api/inventory`)).status
+    expect(await fetchOnce()).toBe(502)
+    credentials.addCertificate(clientId, second.certificate)
+    // Of itself the refusal would be remembered for ten seconds.
+    await until('the person is served', async () => (await fetchOnce()) === 200, 8_000)
+  })
 })
 
 describe('the gateway shows what its platform wrote', () => {
