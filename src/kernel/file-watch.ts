@@ -122,8 +122,9 @@ const createThing = ({ setting, look, clock, log, onLook, isStopped }: ThingDeps
     },
     /** A look under way may have read before the files changed: it is not the one that is waited for. */
     look: async (): Promise<void> => {
-      await atMost(running)
-      await atMost(start())
+      const before = running
+      await atMost(before)
+      if (before === undefined || running !== before) await atMost(start())
     },
     over: (): Promise<void> => atMost(running),
   }
