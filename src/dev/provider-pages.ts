@@ -36,5 +36,5 @@ main{box-sizing:border-box;width:min(26rem,92vw);padding:2rem;background:var(--p
 h1{margin:0 0 .5rem;font-size:1.4rem}small{color:var(--accent);letter-spacing:.06em;text-transform:uppercase;font-size:.75rem}
 button{display:flex;justify-content:space-between;gap:1rem;width:100%;margin:.6rem 0 0;padding:.8rem 1rem;border:1px solid var(--edge);border-radius:8px;background:transparent;color:inherit;font:inherit;cursor:pointer}
 button:hover,button:focus-visible{border-color:var(--accent);outline:2px solid var(--accent);outline-offset:1px}
-button.quiet{justify-content:center;border-style:dashed}span{opacity:.75}
+button.quiet,button[name=logout]{justify-content:center}button.quiet{border-style:dashed}span{opacity:.75}
 </style></head><body><main><small>Demo identity provider</small><h1>${title}</h1>${body}</main></body></html>`
