@@ -26,9 +26,18 @@ export const createBeginning = ({ clock, signal, tries, ask }: BeginningDeps) =>
   const isRejected = (): boolean => tries().every(isTroubled)
   const asking = async (): Promise<void> => {
     phase = 'asking'
-    const unknown = tries().filter((entry) => !isTroubled(entry))
-    const asked = Promise.all(unknown.map(({ id }) => ask(id)))
-    await Promise.race([asked, clock.sleep(FIRST_WORD_WITHIN, signal).catch(() => undefined)])
+    const late = clock.sleep(FIRST_WORD_WITHIN, signal).then(
+      () => 'late',
+      () => 'late',
+    )
+    const asked = new Set<CredentialId>()
+    // There may be more than a request tries: where all of those are rejected, the next ones come up.
+    while (!tries().some(isProven)) {
+      const unknown = tries().filter((entry) => !isTroubled(entry) && !asked.has(entry.id))
+      if (unknown.length === 0) break
+      for (const { id } of unknown) asked.add(id)
+      if ((await Promise.race([Promise.all(unknown.map(({ id }) => ask(id))), late])) === 'late') break
+    }
     phase = isRejected() ? 'rejected' : 'over'
   }
 

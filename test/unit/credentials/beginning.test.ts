@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Loaded, Source } from '../../../src/credentials/loaded.ts'
 import { readPair } from '../../../src/credentials/certificate.ts'
-import type { CredentialId, CredentialVerdict } from '../../../src/domain/credential.ts'
+import type { Credential, CredentialId, CredentialVerdict } from '../../../src/domain/credential.ts'
 import { instant, minutes, seconds } from '../../../src/kernel/time.ts'
 import { createMemoryCredentialBoard } from '../../../src/session/credential-board.ts'
 import { manualClock } from '../../harness/clock.ts'
@@ -39,7 +39,7 @@ const fleet = () => {
     const own: typeof board = { ...board, put: async (...word) => (isKilled ? 'unavailable' : board.put(...word)) }
     const { set } = await credentialSet([source], { clock, board: own })
     stops.push(() => set.stop())
-    let says: CredentialVerdict | 'nothing' = 'nothing'
+    let says: CredentialVerdict | 'nothing' | ((credential: Credential) => CredentialVerdict) = 'nothing'
     let asked = 0
     return {
       set,
@@ -49,9 +49,10 @@ const fleet = () => {
       put: (one: Loaded) => files.splice(0, files.length, one),
       begin: async () => {
         set.start(
-          () => {
+          (credential) => {
             asked += 1
-            return says === 'nothing' ? new Promise(() => undefined) : Promise.resolve(says)
+            if (says === 'nothing') return new Promise(() => undefined)
+            return Promise.resolve(typeof says === 'function' ? says(credential) : says)
           },
           () => false,
         )
@@ -140,6 +141,21 @@ describe('a replica that comes with a certificate of its own to others that work
     one.put(PAIR)
     await wait(seconds(5))
     expect([one.set.isReady(), one.asked()]).toEqual([isReady, 1])
+  })
+  // Four had been asked for, and the others counted as taken.
+  it.each([
+    ['stays away where none of them is taken', [], false],
+    ['comes where one of them is', [5], true],
+  ])('with more of them than one request tries %s', async (_name, taken, isReady) => {
+    const { replica, predecessor } = fleet()
+    await predecessor()
+    const many = Array.from({ length: 6 }, pair)
+    const one = await replica(...many)
+    const knows = new Set(taken.map((n) => many[n]?.credential))
+    one.says((credential) => (knows.has(credential) ? ACCEPTED : REJECTED))
+    await one.begin()
+    expect(one.set.isReady()).toBe(isReady)
+    if (!isReady) expect(one.asked()).toBe(6)
   })
   it('that is taken is ready, and no later rejection takes it out of service: sessions with good tokens need nobody', async () => {
     const { replica, predecessor, wait } = fleet()
