@@ -27,6 +27,7 @@ import { createReporter } from './reporter.ts'
 import { lostOrders } from './lost-orders.ts'
 import { answered, EMPTY, looked, settled, told } from './rotation.ts'
 import type { Rotation, RotationSettings } from './rotation.ts'
+import { AHEAD_MAX_MS } from './set-back.ts'
 import { HURRIED_EVERY, TURN_EVERY, WORDS_EVERY } from './settings.ts'
 import { overviewOf } from './status.ts'
 import type { Words } from './words.ts'
@@ -214,7 +215,10 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     const now = clock.now()
     // After all that was ordered and seen before, also when the clock was set back since.
     const entry = state.entries.find((one) => one.id === id)
-    const before = Math.max(state.withdrawn.get(id) ?? 0, state.restored.get(id) ?? 0, kind === 'promoted' ? (entry?.rejectedAt ?? 0) : 0)
+    // Of orders to use one the last counts, whichever it is of; what lies further ahead than replicas can be apart is no news to anybody.
+    const used = kind === 'promoted' ? [...state.restored.values()].filter((one) => between(now, one) < AHEAD_MAX_MS - 1) : []
+    const seen = kind === 'promoted' ? (entry?.rejectedAt ?? 0) : 0
+    const before = Math.max(state.withdrawn.get(id) ?? 0, state.restored.get(id) ?? 0, seen, ...used)
     const at = instant(Math.max(now, before + 1))
     const word = { kind, id, at } as const
     step(told(state, [word], now, settings))

@@ -110,6 +110,20 @@ describe('an order of an operator, in the whole fleet', () => {
     await wait(60_000)
     expect(late.set.isReady()).toBe(true)
   })
+  it.each([
+    ['in the same millisecond', 0],
+    ['after the clock was set back a little', -3000],
+  ])('to use one after another to use one is the one that counts, also %s', async (_name, ahead) => {
+    const { replica, wait, set } = fleet()
+    const [a, b] = [await replica(OLD, NEW), await replica(OLD, NEW)]
+    await wait(5000)
+    const orders = [a.set.promote(OLD.id)]
+    set(ahead)
+    orders.push(a.set.promote(NEW.id))
+    await wait(10_000)
+    await Promise.all(orders)
+    expect([a.uses()[0], b.uses()[0]]).toEqual(['new', 'new'])
+  })
   it.each(['withdraw', 'promote'] as const)(
     'to %s one is not undone by an earlier one that was said before the clock was set back',
     async (what) => {
