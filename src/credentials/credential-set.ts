@@ -161,6 +161,7 @@ export const createCredentialSet = async (deps: CredentialSetDeps): Promise<Cred
     // Lost by the store: said again, while it is news.
     for (const id of saidAt.keys()) if (!heard.some((word) => word.kind === 'accepted' && word.id === id)) saidAt.delete(id)
     publisher.heard(heard)
+    followers.heard(heard)
     step(told(state, heard, clock.now(), settings))
     beginning.heard(probe !== undefined && followers.working(heard).some((id) => !held.has(id)))
     for (const word of lostOrders(state, heard)) unsaid.set(`${word.kind} ${word.id}`, word)

@@ -56,6 +56,11 @@ export const createFollowers = ({ words, clock, name, signal }: FollowersDeps) =
       said = done === 'stored' ? { text, at: now } : undefined
     },
 
+    /** What the store lost of this replica is said again at once: until its turn comes nobody would wait for it. */
+    heard: (all: readonly CredentialWord[]): void => {
+      if (!all.some((word) => word.kind === 'follows' && word.id === id)) said = undefined
+    },
+
     /** What the others that are there work with. */
     working: (heard: readonly CredentialWord[]): readonly CredentialId[] =>
       heard.filter(isThere).flatMap((word) => parse(word).works ?? []),

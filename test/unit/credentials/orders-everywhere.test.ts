@@ -92,6 +92,20 @@ describe('an order of an operator, in the whole fleet', () => {
     expect([a.uses(), b.uses()]).toEqual([['old'], ['old']])
     expect(await ordered).toMatchObject({ replicas: 2 })
   })
+  // A store that was started again empty, or a word taken out as too old just after it was said anew: who is not heard of would not be waited for.
+  it('waits for a replica whose word the store lost', async () => {
+    const { replica, wait } = fleet()
+    const { put } = board
+    board = { ...board, put: (field, sealed, forMs) => put(field, sealed, forMs, false) }
+    const a = await replica(OLD, NEW)
+    await replica(OLD, NEW)
+    await wait(5000)
+    await lose('follows')
+    await wait(4000)
+    const ordered = a.set.withdraw(NEW.id, false)
+    await wait(5000)
+    expect(await ordered).toEqual({ outcome: 'done', replicas: 2, missing: [] })
+  })
   it('to withdraw one holds for a replica that starts before it can be ready: nobody is sent there until it has listened', async () => {
     const { replica, wait } = fleet()
     const a = await replica(OLD, NEW)
