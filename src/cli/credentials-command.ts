@@ -93,7 +93,7 @@ const orderedText = (what: 'promote' | 'withdraw', { outcome, replicas, missing 
   const isUsed = what === 'promote'
   const held = isUsed ? 'used' : 'used no more'
   const lines: Readonly<Record<AdminCredentialOrdered['outcome'], readonly string[]>> = {
-    done: [`${held} from now on, by ${replicas === 1 ? 'this replica, the only one' : `all ${replicas} replicas`}`],
+    done: [`${held} from now on, by ${whoOf(replicas, isUsed)}`],
     unconfirmed: [
       `${held} by this replica, and stored for the others; not confirmed by: ${missing.join(', ') || 'any of them, for the store does not answer'}`,
       `they follow within two seconds of reaching the store; one that cannot reach it ${isUsed ? 'goes on as before' : 'goes on using it'}: do it again until all confirm${isUsed ? '' : ', or end that one'}`,
@@ -104,6 +104,11 @@ const orderedText = (what: 'promote' | 'withdraw', { outcome, replicas, missing 
     ],
   }
   return [...lines[outcome], ...(isUsed ? [] : ['remove it at the provider, and its files everywhere'])].join('\n')
+}
+
+const whoOf = (replicas: number, isUsed: boolean): string => {
+  if (replicas === 1) return 'this replica, the only one'
+  return isUsed ? `those of ${replicas} replicas that have its files` : `all ${replicas} replicas`
 }
 
 export const credentialsCommands: readonly Command[] = [

@@ -5,6 +5,8 @@ import type { AdminCredentials } from '../../src/contract/admin.ts'
 import { keyIdOf } from '../../src/kernel/key-id.ts'
 import { instant } from '../../src/kernel/time.ts'
 import { adminHost, type AdminHost } from '../harness/admin-host.ts'
+import { settle } from '../harness/clock.ts'
+import { credentialSet } from '../harness/credential-set.ts'
 import { selfSigned, type SelfSigned } from '../harness/self-signed.ts'
 
 const DAY = 86_400_000
@@ -69,6 +71,21 @@ describe('sallyport credentials, over the admin socket', () => {
     expect((await status()).credentials.find(({ id }) => id === next.thumbprint)).toMatchObject({ state: 'withdrawn', why: 'withdrawn' })
     expect(events().filter((line) => !line.includes('status'))).toEqual(['credentials.promote done', 'credentials.withdraw done'])
     expect(host.credentials.events).toContainEqual({ event: 'credential.withdrawn', provider: 'default', credential: next.thumbprint })
+  })
+
+  // One that has no file for it goes on as before; nobody is told that it does not.
+  it('an order to use one holds where its files are, and says so', async () => {
+    const next = pairOf(3)
+    await put('next', next)
+    const { set, board } = host.credentials
+    const other = await credentialSet([], { board, replica: 'r2' })
+    for (const one of [set, other.set]) one.start(undefined)
+    await settle()
+    expect(await host.cli('credentials', 'promote', next.thumbprint)).toMatchObject({
+      code: 0,
+      out: 'used from now on, by those of 2 replicas that have its files\n',
+    })
+    for (const one of [set, other.set]) await one.stop()
   })
 
   it('says the next step of each, in the words of the provider’s pages', async () => {
