@@ -1,6 +1,7 @@
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import type { CertificateCredential } from '../domain/credential.ts'
+import { isCutShort } from '../kernel/pem.ts'
 import { instant } from '../kernel/time.ts'
 import type { Instant } from '../kernel/time.ts'
 import type { Fault } from './faults.ts'
@@ -12,7 +13,7 @@ export type Pair =
 
 const unusable = (fault: Fault): Pair => ({ kind: 'unusable', fault })
 
-/** A certificate and its private key as read from a source. Half-written files come out as unreadable or mismatched. Dates are not looked at. */
+/** A certificate and its private key as read from a source. Half-written files, half a chain among them, come out as unreadable or mismatched. Dates are not looked at. */
 export const readPair = (certificatePem: string, keyPem: string, file: string, passphrase?: string): Pair => {
   const certificate = readCertificate(certificatePem)
   if (!certificate) return unusable(isPkcs12(certificatePem, file) ? 'pkcs12' : 'certificate-unreadable')
@@ -56,7 +57,7 @@ const chainOf = (pem: string): readonly string[] =>
 // What Node says about a broken PEM can quote it: the reason stops here.
 const readCertificate = (pem: string): X509Certificate | undefined => {
   try {
-    return new X509Certificate(pem)
+    return isCutShort(pem) ? undefined : new X509Certificate(pem)
   } catch {
     return undefined
   }

@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import type { FileLook } from './file-watch.ts'
 import { ofOneVersion } from './mount.ts'
+import { isCutShort } from './pem.ts'
 import type { Facts, Log } from './ports.ts'
 import { readText, readTextNow } from './read-file.ts'
 import { StartError } from './start-error.ts'
@@ -90,7 +91,7 @@ const READABLE = 'Give the path of a PEM file that this user may read'
 const isPair = (pair: TlsPair): boolean => {
   try {
     createSecureContext(pair)
-    return new X509Certificate(pair.cert).validTo !== ''
+    return !isCutShort(pair.cert) && new X509Certificate(pair.cert).validTo !== ''
   } catch {
     return false
   }
@@ -119,18 +120,12 @@ export const openCaFile = (file: string, deps: TlsFileDeps<string>): TlsFile<str
 
 /** Those of a whole system are some 200 KiB. */
 const BUNDLE_BYTES_MAX = 2 * 1024 * 1024
-const BEGIN = '-----BEGIN '
 const BLOCK = /-----BEGIN ((?:TRUSTED |X509 )?CERTIFICATE)-----[^-]*-----END \1-----/g
-const ANY_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]*?-----END \1-----/g
 /** Every certificate that begins in it ends in it, and can be read. */
 const isBundle = (text: string): boolean => {
   const blocks = text.match(BLOCK) ?? []
-  const hasMore = text
-    .replaceAll(ANY_BLOCK, '')
-    .split('\n')
-    .some((line) => line.startsWith(BEGIN) || (line !== '' && BEGIN.startsWith(line)))
   try {
-    return blocks.length > 0 && !hasMore && blocks.every((block) => new X509Certificate(block).validTo !== '')
+    return blocks.length > 0 && !isCutShort(text) && blocks.every((block) => new X509Certificate(block).validTo !== '')
   } catch {
     return false // what cannot be parsed may be quoted in the error
   }

@@ -56,6 +56,8 @@ describe('a pair', () => {
     ['another key', rsa.certificate, ec.key, 'key-mismatch'],
     ['another key of the same kind', rsa.certificate, selfSigned().key, 'key-mismatch'],
     ['a half-written certificate', rsa.certificate.slice(0, 400), rsa.key, 'certificate-unreadable'],
+    ['a half-written chain', `${rsa.certificate}${ec.certificate.slice(0, 200)}`, rsa.key, 'certificate-unreadable'],
+    ['a chain whose next line was begun', `${rsa.certificate}${ec.certificate.slice(0, 8)}`, rsa.key, 'certificate-unreadable'],
     ['a half-written key', rsa.certificate, rsa.key.slice(0, 400), 'key-unreadable'],
     ['no key yet', rsa.certificate, '', 'key-unreadable'],
     ['no certificate yet', '', rsa.key, 'certificate-unreadable'],
@@ -94,6 +96,24 @@ describe('a folder of certificates', () => {
     await test.set.reload()
     expect([tried(test), faults(test)]).toEqual([[old.thumbprint, next.thumbprint], []])
   })
+  // The certificate and its key are whole in it: the one in use would be presented with half a chain.
+  it.each(['private_key_jwt', 'tls_client_auth'] as const)(
+    'never takes half a chain in the place of the one in use (%s)',
+    async (method) => {
+      const [old, above] = [older(), newer()]
+      const whole = `${old.certificate}${above.certificate}`
+      await put('tls', { ...old, certificate: whole })
+      const { set } = await credentialSet([certificateDirSource({ dir, method })], { clock: at() })
+      const before = set.current()
+      await writeFile(join(dir, 'tls.crt'), whole.slice(0, -100))
+      await set.reload()
+      expect(set.current()).toBe(before)
+      expect(set.overview().faults.map(({ fault }) => fault)).toEqual(['certificate-unreadable'])
+      await writeFile(join(dir, 'tls.crt'), whole)
+      await set.reload()
+      expect([set.current(), set.overview().faults]).toEqual([before, []])
+    },
+  )
   it.each<[string, () => Promise<void>]>([
     ['its files', () => rm(join(dir, 'tls.crt'))],
     ['the whole folder', () => rename(dir, `${dir}-gone`)],

@@ -101,3 +101,18 @@ it.each([
   expect(opening).toThrow(/^listen\.tls: .*start\.crt and .*start\.key are no pair/)
   expect(opening).not.toThrow('CANARY')
 })
+
+it.each([200, 8])(
+  'a certificate whose chain is cut short after %i characters does not take the place of the one in use',
+  async (characters) => {
+    const files = { certificateFile: join(dir, 'chain.crt'), privateKeyFile: join(dir, 'chain.key') }
+    writeFileSync(files.privateKeyFile, one.key)
+    const whole = `${one.certificate}${two.certificate}`
+    writeFileSync(files.certificateFile, whole)
+    const pair = openTlsPair(files, { setting: 's', log: recordingLog().log })
+    writeFileSync(files.certificateFile, `${one.certificate}${two.certificate.slice(0, characters)}`)
+    expect([(await pair.look()).outcome, pair.now().cert]).toEqual(['kept', whole])
+    writeFileSync(files.certificateFile, one.certificate)
+    expect([(await pair.look()).outcome, pair.now().cert]).toEqual(['replaced', one.certificate])
+  },
+)
