@@ -17,6 +17,8 @@ export interface FollowersDeps {
 
 /** The last ones; an order is waited for while it is the newest. */
 const ORDERS_MAX = 20
+/** Reads at once where somebody says that a replica has answered; then every so often. A flood of such announcements is no flood of reads. */
+const HURRIED_MAX = 50
 const nameOf = ({ kind, id, at }: Pick<CredentialWord, 'kind' | 'id' | 'at'>): string => `${kind}.${id}.${at}`
 
 /**
@@ -68,8 +70,10 @@ export const createFollowers = ({ words, clock, name, signal }: FollowersDeps) =
     /** When all replicas that are there follow it, or after five seconds. `isHeard`: the store said who is there. */
     followedBy: async (order: Pick<CredentialWord, 'kind' | 'id' | 'at'>) => {
       const left = countdown(clock, FOLLOWED_WITHIN)
-      for (;;) {
-        const told = new Promise<void>((resolve) => (wake = resolve)) // before the read, or what is said during it would be waited for
+      for (let reads = 1; ; reads += 1) {
+        const told = new Promise<void>((resolve) => {
+          wake = reads < HURRIED_MAX ? resolve : () => undefined // before the read, or what is said during it would be waited for
+        })
         const there = await others()
         const all = there === 'unavailable' ? [] : there.map(parse)
         const missing = all.filter(({ orders }) => !orders.includes(nameOf(order))).map((one) => one.name)

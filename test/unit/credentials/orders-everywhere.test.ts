@@ -106,6 +106,27 @@ describe('an order of an operator, in the whole fleet', () => {
     await wait(5000)
     expect(await ordered).toEqual({ outcome: 'done', replicas: 2, missing: [] })
   })
+  // Anybody who reaches Redis can say that something was said.
+  it('that waits for a replica does not read with each of a flood of announcements', async () => {
+    const { replica, wait } = fleet()
+    const { put, read } = board
+    let reads = 0
+    board = { ...board, read: async () => ((reads += 1), read()) }
+    const a = await replica(OLD, NEW)
+    board = { ...board, onTold: () => undefined }
+    await replica(OLD, NEW)
+    await wait(2500)
+    const ordered = a.set.withdraw(NEW.id, false)
+    await settle()
+    reads = 0
+    for (let n = 0; n < 200; n += 1) {
+      await put(`follows.${OLD.id}`, 'forged', minutes(1), true)
+      await settle()
+    }
+    expect(reads).toBeLessThan(100)
+    await wait(5000)
+    expect(await ordered).toMatchObject({ outcome: 'done', replicas: 2 })
+  })
   it('to withdraw one holds for a replica that starts before it can be ready: nobody is sent there until it has listened', async () => {
     const { replica, wait } = fleet()
     const a = await replica(OLD, NEW)
