@@ -21,7 +21,7 @@ export const watchPassword = ({ access, username, log, watch, connections }: Pas
   let known = access.password()
   let refused: string | undefined
   const look = async (): Promise<FileLook> => {
-    const password = access.password()
+    const password = await access.passwordSoon()
     if (password === undefined || password === known) return { outcome: 'unchanged' }
     try {
       await Promise.all(
