@@ -118,7 +118,7 @@ const once = async (
 
 const NOTHING_TO_SEND: Call = { exchange: { kind: 'failed', sent: 'not-sent', cause: 'no-credential' }, accepted: false }
 
-/** undefined: it cannot be presented. A key that is not of its algorithm, or the authorities to connect with cannot be read at this moment. */
+/** undefined: it cannot be presented. A key that is not of its algorithm, or a chain that TLS does not load. */
 const meansOf = (
   { profile, fetchFor }: AttemptDeps,
   credential: Credential,

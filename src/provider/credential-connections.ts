@@ -1,3 +1,4 @@
+import { createSecureContext } from 'node:tls'
 import { createAgent } from './agent.ts'
 import type { Credential, TlsCredential } from '../domain/credential.ts'
 import { createFetch } from './fetch.ts'
@@ -20,6 +21,7 @@ export const createCredentialConnections = ({
 }) => {
   const own = new Map<string, { readonly fetch: BoundedFetch; readonly close: () => Promise<void> }>()
 
+  /** Throws when TLS does not load it, for instance because of what stands in its chain. */
   const connect = (credential: TlsCredential): BoundedFetch => {
     // With its chain: one that is completed later is presented, too.
     const name = credential.certificatePem
@@ -31,6 +33,8 @@ export const createCredentialConnections = ({
       return known.fetch
     }
     const key = credential.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+    // Now rather than with each connection: what fails there looks like a provider that is away, and no other certificate would be tried.
+    createSecureContext({ cert: name, key })
     const dispatcher = createAgent({ ...agent, client: { certificate: credential.certificatePem, key } })
     const made = { fetch: createFetch(dispatcher), close: () => dispatcher.close() }
     own.set(name, made)

@@ -332,6 +332,23 @@ describe('a client certificate in the handshake', () => {
     expect(seen.map(({ thumbprint }) => thumbprint)).toEqual([two.thumbprint, one.thumbprint])
     await provider.close()
   })
+  // Its own part can be read; nothing was said to the provider, so nothing it says could have put it aside.
+  it('whose chain TLS does not load is not presented, and the next one is', async () => {
+    const broken: TlsCredential = { ...tls(two), certificatePem: `${two.certificate}${one.certificate.replace(/\n.{64}\n/, '\n')}` }
+    const good = tls(one)
+    const reported: string[] = []
+    const source = {
+      current: () => broken,
+      fallbacks: () => [good],
+      report: (credential: Credential, verdict: CredentialVerdict) =>
+        void reported.push(`${credential === good ? 'good' : 'broken'} ${verdict.kind === 'rejected' ? verdict.code : verdict.kind}`),
+    }
+    const { provider } = room({ clientAuth: source })
+    expect((await provider.application(ASK)).kind).toBe('issued')
+    expect(reported).toEqual(['broken no-credential', 'good accepted'])
+    expect(seen.map(({ thumbprint }) => thumbprint)).toEqual([one.thumbprint])
+    await provider.close()
+  })
   // A server that checks certificates itself after the handshake (Node's own does) says nothing: under TLS 1.3 the client has long sent its request.
   describe.each(['reset', 'closed'] as const)('of a server that does not say why: the connection is %s', (how) => {
     const reported: string[] = []
