@@ -61,7 +61,8 @@ export const attempt = async (
     if (isDropped) dropped.push({ credential, cause: verdict.cause })
     if (isDropped && !isRepeatable) deps.onDropped?.(credential)
     if (verdict.kind !== 'rejected' && !(isDropped && isRepeatable)) {
-      if (verdict.kind === 'accepted')
+      // Accepted after it was dropped itself: then it was the server, each time.
+      if (verdict.kind === 'accepted' && !dropped.some((one) => one.credential === credential))
         for (const one of dropped) deps.source.report?.(one.credential, { kind: 'rejected', code: one.cause })
       return call
     }

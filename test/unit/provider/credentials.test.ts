@@ -389,6 +389,23 @@ describe('a client certificate in the handshake', () => {
       expect((await provider.probe(candidate)).kind).toBe('none')
       await provider.close()
     })
+    // Known to be taken, it is tried once more: the server was just starting again.
+    it('where one that was dropped is accepted the next time, nothing is said of any', async () => {
+      dropped.clear()
+      const { provider } = rotating()
+      expect((await provider.application(ASK)).kind).toBe('issued')
+      reported.length = 0
+      dropped.add(two.thumbprint).add(one.thumbprint)
+      const onceEach = dropped
+      dropped = new (class extends Set<string> {
+        override has(thumbprint: string): boolean {
+          return onceEach.delete(thumbprint)
+        }
+      })()
+      expect((await provider.application(ASK)).kind).toBe('issued')
+      expect(reported).toEqual(['two none', 'one none', 'two accepted'])
+      await provider.close()
+    })
     it('a refresh token that may be used once goes out once; whether it was the certificate is asked without it', async () => {
       const { provider } = rotating()
       expect(await provider.refresh(rt, user, known())).toMatchObject({ kind: 'unavailable', sent: 'unknown' })
