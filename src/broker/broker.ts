@@ -54,7 +54,7 @@ export const createBroker = (deps: BrokerDeps): RunningBroker => {
     pending: new PendingSaves({ ...deps, behind }),
     changes: createChangeWatcher(deps.store, clock),
   }
-  deps.onCredential?.((news) => (news === 'accepted' ? tools.holdOff.accepted(clock.now()) : tools.holdOff.forgive(clock.now())))
+  deps.onCredential?.((news) => (news === 'accepted' ? tools.holdOff.accepted(clock.now()) : tools.holdOff.another(clock.now())))
   const refresh = deps.provider.profile.rotation === 'none' ? createParallelRefresh(tools) : createLeasedRefresh(tools)
   const apps = createAppTokens(tools)
   const { replaceBearer, ...bearers } = createBearerTokens(tools, [exchange, onBehalfOf], apps.obtain)

@@ -32,7 +32,7 @@ export const call = async (tools: Tools, key: string, ask: Ask, send: () => Prom
   if (answer.kind !== 'unavailable') breaker.succeeded(now)
   else if (isInItsWords(answer)) breaker.answered(key, now)
   else breaker.failed(key, now, isThrottle(answer) ? answer.retryAfter : undefined)
-  return answer
+  return answer.kind === 'refused' ? { ...answer, askedAt: began } : answer
 }
 
 /** 429 and a 503 that says so speak for the whole provider; any other answer that cannot be used may be about this one user, who must not hold up all others. */

@@ -128,7 +128,7 @@ const settleDerived = async (tools: Tools, session: Session, ask: Ask, key: stri
       return noteViolation(tools, about, answer.check)
     case 'refused':
       // Of a token that was turned in, never of the session: its own refresh token was not sent.
-      return noteRefused(tools, about, answer.reason === 'grant-rejected' ? 'audience-denied' : answer.reason, answer.providerCode)
+      return noteRefused(tools, about, { ...answer, reason: answer.reason === 'grant-rejected' ? 'audience-denied' : answer.reason })
     case 'unavailable':
       return noteFailed(tools, about, answer)
     default:

@@ -6,9 +6,7 @@ import type { Refused, Unavailable } from './renewal.ts'
 const ENTRIES_MAX = 10_000
 const FIRST_PAUSE = seconds(1)
 const LONGEST_PAUSE = seconds(30)
-/** What was accepted this long before a rejection is remembered was accepted while that call was under way. */
-const JUST_NOW = seconds(5)
-/** How often in a row a rejection is forgotten: what is refused again and again is refused for a reason of its own, whatever the provider calls it. */
+/** How often in a row an acceptance ends a rejection at once: what is refused again and again is refused for a reason of its own, whatever the provider calls it. */
 const FORGIVEN_MOST = 3
 
 interface Entry {
@@ -16,7 +14,14 @@ interface Entry {
   readonly length: Millis
   readonly outcome: Refused | Unavailable
   readonly failures: number
+  /** How often in a row it was asked for again before its time. */
   readonly forgiven: { readonly at: Instant; readonly times: number } | undefined
+}
+
+interface Rejection {
+  readonly askedAt: Instant | undefined
+  readonly now: Instant
+  readonly length: Millis
 }
 
 /**
@@ -25,7 +30,7 @@ interface Entry {
  */
 export class HoldOff {
   readonly #entries = new Map<string, Entry>()
-  /** Of rejected credentials, and not forgiven too often. */
+  /** Those of rejected credentials. */
   readonly #rejected = new Set<string>()
   #acceptedAt: Instant | undefined
 
@@ -40,29 +45,47 @@ export class HoldOff {
     this.#put(key, { until: after(now, length), length, outcome, failures: 0, forgiven: undefined })
   }
 
-  /** The provider did not take the gateway's own credential. */
-  rejected(key: string, outcome: Refused, now: Instant, length: Millis): void {
+  /**
+   * The provider did not take the gateway's own credential.
+   * @param askedAt undefined: not known, so nothing is said to have been accepted since
+   * @param length as long as nothing is accepted. What others' acceptances did not help is asked for after a second, two, four…
+   */
+  rejected(key: string, outcome: Refused, { askedAt, now, length }: Rejection): void {
     const before = this.#entries.get(key)?.forgiven
     const forgiven = before && between(before.at, now) < length ? before : undefined
-    this.#put(key, { until: after(now, length), length, outcome, failures: 0, forgiven })
-    if ((forgiven?.times ?? 0) >= FORGIVEN_MOST) return
+    const times = forgiven?.times ?? 0
+    const pause = times < FORGIVEN_MOST ? length : backoff(times - FORGIVEN_MOST, FIRST_PAUSE, length)
+    const next = times < FORGIVEN_MOST ? forgiven : { at: now, times: times + 1 }
+    const entry = { until: after(now, pause), length: pause, outcome, failures: 0, forgiven: next }
+    this.#put(key, entry)
     this.#rejected.add(key)
-    if (this.#acceptedAt !== undefined && Math.abs(between(this.#acceptedAt, now)) < JUST_NOW) this.forgive(now)
+    // Accepted while the call was under way: nobody says it again.
+    if (askedAt !== undefined && this.#acceptedAt !== undefined && this.#acceptedAt > askedAt) this.#forgive(key, entry, now)
   }
 
   /** It has taken one of them now: what was refused for want of one may be asked for again, by everybody and at once. */
   accepted(now: Instant): void {
     this.#acceptedAt = now
-    this.forgive(now)
-  }
-
-  /** The same where there is another one to try, and nobody knows yet. */
-  forgive(now: Instant): void {
     for (const key of this.#rejected) {
       const entry = this.#entries.get(key)
-      if (entry) this.#entries.set(key, { ...entry, until: now, forgiven: { at: now, times: (entry.forgiven?.times ?? 0) + 1 } })
+      if (entry) this.#forgive(key, entry, now)
+    }
+  }
+
+  /** There is another one to try: whatever was found of those before says nothing any more. */
+  another(now: Instant): void {
+    for (const key of this.#rejected) {
+      const entry = this.#entries.get(key)
+      if (entry) this.#entries.set(key, { ...entry, until: now, forgiven: undefined })
     }
     this.#rejected.clear()
+  }
+
+  #forgive(key: string, entry: Entry, now: Instant): void {
+    const times = entry.forgiven?.times ?? 0
+    if (times >= FORGIVEN_MOST) return
+    this.#rejected.delete(key)
+    this.#entries.set(key, { ...entry, until: now, forgiven: { at: now, times: times + 1 } })
   }
 
   /** @param pause asked for by the provider; undefined: growing pauses of our own */

@@ -109,7 +109,7 @@ export const createMemoryTokens = (tools: Tools, entriesMax: number): MemoryToke
           return outcome
         }
         log.error({ provider: provider.name, providerCode: answer.providerCode }, 'client credential rejected')
-        holdOff.rejected(key, outcome, now, settings.credentialRefusalMs)
+        holdOff.rejected(key, outcome, { askedAt: answer.askedAt, now, length: settings.credentialRefusalMs })
         return outcome
       }
       case 'unavailable': {

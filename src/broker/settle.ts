@@ -134,13 +134,17 @@ const refusedBy = async (tools: Tools, spending: Spending, answer: Extract<Token
     recordFailure(tools, spending, spending.recovers ? 'session.refresh-lost' : 'session.ended', { providerCode })
     return endUnrenewed(tools, session, why)
   }
-  const outcome = noteRefused(tools, spending, reason, providerCode)
+  const outcome = noteRefused(tools, spending, { ...answer, reason })
   if (lease) await tools.store.clearMark(lease, session, spending.recovers)
   return outcome
 }
 
+type RefusedAsk = Omit<Extract<TokenAnswer, { kind: 'refused' }>, 'kind' | 'reason'> & {
+  readonly reason: Exclude<Refusal, 'grant-rejected'>
+}
+
 /** The provider said no to this ask. Remembered for it, so that a page asking on and on does not hammer. */
-export const noteRefused = (tools: Tools, about: About, reason: Exclude<Refusal, 'grant-rejected'>, providerCode: string): Refused => {
+export const noteRefused = (tools: Tools, about: About, { reason, providerCode, askedAt }: RefusedAsk): Refused => {
   const outcome = refused(REFUSALS[reason])
   recordFailure(tools, about, outcome.code, { providerCode })
   const { credentialRefusalMs, refusalMs } = tools.settings
@@ -149,7 +153,7 @@ export const noteRefused = (tools: Tools, about: About, reason: Exclude<Refusal,
     tools.holdOff.refused(about.key, outcome, now, refusalMs)
     return outcome
   }
-  tools.holdOff.rejected(about.key, outcome, now, credentialRefusalMs)
+  tools.holdOff.rejected(about.key, outcome, { askedAt, now, length: credentialRefusalMs })
   tools.log.error({ provider: tools.provider.name, providerCode }, 'client credential rejected')
   return outcome
 }

@@ -9,7 +9,8 @@ export const newsOf = (before: Rotation, now: Rotation): News | undefined => {
   const old = new Map(before.entries.map((entry) => [entry.id, entry]))
   const isNewlyAccepted = ({ id, acceptedAt, toldAt }: Entry): boolean => {
     const was = old.get(id)
-    return later(acceptedAt, was?.acceptedAt) || later(toldAt, was?.toldAt)
+    // Another replica's word of what it was told before we were told the opposite is no news.
+    return later(acceptedAt, was?.acceptedAt) || later(toldAt, Math.max(was?.toldAt ?? 0, was?.rejectedAt ?? 0))
   }
   if (now.entries.some(isNewlyAccepted)) return 'accepted'
   const isAnother = ({ id, phase }: Entry): boolean => !old.has(id) || (phase === 'active' && old.get(id)?.phase !== 'active')

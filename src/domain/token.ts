@@ -81,7 +81,13 @@ export type TokenAnswer =
       readonly claims: Claims | undefined
       readonly idToken: Secret<'id-token'> | undefined
     }
-  | { readonly kind: 'refused'; readonly reason: Refusal; readonly providerCode: string }
+  | {
+      readonly kind: 'refused'
+      readonly reason: Refusal
+      readonly providerCode: string
+      /** When the request went out; the broker notes it. */
+      readonly askedAt?: Instant
+    }
   /**
    * The provider answered 200 with something that must not be used: another user's ID token, a wrong audience or principal, an unusable token.
    * The old refresh token may be spent; `refreshToken` is its successor, if one came, so that it can be saved or revoked.

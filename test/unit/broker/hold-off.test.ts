@@ -12,44 +12,75 @@ let holdOff: HoldOff
 beforeEach(() => {
   holdOff = new HoldOff()
 })
+/** @param askedMs when the call went out; a moment before its answer unless told */
+const reject = (key: string, ms: number, askedMs = ms - 1): void =>
+  holdOff.rejected(key, REJECTED, { askedAt: at(askedMs), now: at(ms), length: LENGTH })
 const isHeld = (key: string, ms: number): boolean => holdOff.outcome(key, at(ms)) !== undefined
 
 it('a rejected credential is remembered until one is accepted, for all who were refused', () => {
-  for (const key of ['a', 'b']) holdOff.rejected(key, REJECTED, at(0), LENGTH)
+  for (const key of ['a', 'b']) reject(key, 0)
   expect([isHeld('a', 9_000), isHeld('b', 9_000)]).toEqual([true, true])
   holdOff.accepted(at(9_000))
   expect([isHeld('a', 9_000), isHeld('b', 9_000)]).toEqual([false, false])
 })
 
-it('another credential to try lets everybody ask once more', () => {
-  holdOff.rejected('a', REJECTED, at(0), LENGTH)
-  holdOff.forgive(at(100))
+it('another credential to try lets everybody ask once more, also whom acceptances did not help', () => {
+  reject('a', 0)
+  holdOff.another(at(100))
   expect(isHeld('a', 100)).toBe(false)
-  holdOff.rejected('a', REJECTED, at(200), LENGTH)
+  reject('a', 200)
   expect(isHeld('a', 300)).toBe(true)
+
+  for (let ms = 1_000; ms < 1_400; ms += 100) {
+    holdOff.accepted(at(ms))
+    reject('a', ms + 50)
+  }
+  holdOff.accepted(at(1_400))
+  expect(isHeld('a', 1_400)).toBe(true)
+  holdOff.another(at(1_401))
+  expect(isHeld('a', 1_401)).toBe(false)
 })
 
 it('what was accepted while the call was under way is not forgotten by its rejection', () => {
-  holdOff.accepted(at(0))
-  holdOff.rejected('a', REJECTED, at(1_000), LENGTH)
+  holdOff.accepted(at(500))
+  reject('a', 1_000, 0)
   expect(isHeld('a', 1_000)).toBe(false)
 })
 
+// The start of an outage: the last acceptances lie a moment before the first rejections, and say nothing of what comes after.
+it('what was accepted before the call went out does not use up what the next acceptance is worth', () => {
+  holdOff.accepted(at(0))
+  for (let ms = 10; ms < 200; ms += 10) if (!isHeld('a', ms)) reject('a', ms)
+  expect(isHeld('a', 4_000)).toBe(true)
+  holdOff.accepted(at(4_000))
+  expect(isHeld('a', 4_000)).toBe(false)
+})
+
+// A provider whose servers learn of a credential one after the other: acceptances and rejections by turns.
+it('whom three acceptances did not help is kept waiting for a second, not for as long as a rejection counts', () => {
+  for (let ms = 0; ms < 400; ms += 100) {
+    reject('a', ms)
+    holdOff.accepted(at(ms + 50))
+  }
+  expect(isHeld('a', 400)).toBe(true)
+  expect(isHeld('a', 1_400)).toBe(false)
+})
+
 // A grant that this client may not use, at a provider that calls that the same, beside others that are served all the time.
-it('what is rejected again and again is asked for four times in ten seconds, however often others are accepted', () => {
-  let calls = 0
+it('what is rejected again and again is asked for less and less, however often others are accepted', () => {
+  const calls: number[] = []
   for (let ms = 0; ms < 60_000; ms += 50) {
     holdOff.accepted(at(ms))
     if (isHeld('a', ms)) continue
-    calls += 1
-    holdOff.rejected('a', REJECTED, at(ms), LENGTH)
+    calls.push(ms)
+    reject('a', ms)
   }
-  expect(calls).toBeLessThanOrEqual(24)
-  expect(calls).toBeGreaterThan(6)
+  expect(calls.length).toBeLessThanOrEqual(30)
+  expect(calls.length).toBeGreaterThan(6)
 })
 
 it('after a long time without any, the first acceptance still lets everybody ask', () => {
-  for (let ms = 0; ms < 60_000; ms += 1_000) if (!isHeld('a', ms)) holdOff.rejected('a', REJECTED, at(ms), LENGTH)
+  for (let ms = 0; ms < 60_000; ms += 1_000) if (!isHeld('a', ms)) reject('a', ms)
   expect(isHeld('a', 59_500)).toBe(true)
   holdOff.accepted(at(59_500))
   expect(isHeld('a', 59_500)).toBe(false)
@@ -58,7 +89,7 @@ it('after a long time without any, the first acceptance still lets everybody ask
 it('a refusal of one audience and a provider that is away are not forgotten for it', () => {
   holdOff.refused('denied', refused('token.audience-denied'), at(0), LENGTH)
   holdOff.failed('away', unavailable('provider.unavailable'), at(0), LENGTH)
-  holdOff.rejected('later denied', REJECTED, at(0), LENGTH)
+  reject('later denied', 0)
   holdOff.refused('later denied', refused('token.audience-denied'), at(0), LENGTH)
   holdOff.accepted(at(100))
   expect(['denied', 'away', 'later denied'].map((key) => isHeld(key, 100))).toEqual([true, true, true])

@@ -39,6 +39,12 @@ describe('whoever was refused for want of a credential hears', () => {
       told(look(start, 1, 'old', 'new'), [{ id: id('new'), kind: 'promoted', at: instant(NOW + 2) }], instant(NOW + 3), ROTATION),
       'another',
     ],
+    [
+      'nothing of what was accepted elsewhere before it was rejected here',
+      heard(start, 5, 'old', 'rejected'),
+      told(heard(start, 5, 'old', 'rejected'), [{ id: id('old'), kind: 'accepted', at: instant(NOW + 2) }], instant(NOW + 6), ROTATION),
+      undefined,
+    ],
     ['nothing of a rejection', start, rejected, undefined],
     ['nothing of silence', start, heard(start, 1, 'old', 'none'), undefined],
     ['nothing of time', rejected, settled(rejected, instant(NOW + 5_000), ROTATION), undefined],
