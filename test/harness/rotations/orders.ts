@@ -26,6 +26,8 @@ const REJECTED = /^(?:token\.credential-rejected|provider\.unavailable|page-50[0
 const AWAY = /^(?:provider-refuses|session\.refresh-lost|proxy\.upstream-.*|provider\.unavailable|page-50[0-9]|login\..*)$/
 
 const WAITING = 'waits-for-registration'
+/** Each waits for five seconds. */
+const WITHDRAWALS_MAX = 8
 
 const fileFirst: Order = async ({ world, name }) => {
   const pair = world.pair()
@@ -115,7 +117,10 @@ const withdrawn: Order = async (turn) => {
   const { world, old, oldName, random } = turn
   const { pair, name } = await fileFirst(turn)
   if (world.provider === 'keycloak') world.registry.registerAtOnce(old)
-  const ordered = await world.withdraw(pair, random.int(0, REPLICAS))
+  // One that was killed a moment ago is waited for and named, so that the command is given again: until nobody has heard of it for half a minute.
+  const replica = random.int(0, REPLICAS)
+  let ordered = await world.withdraw(pair, replica)
+  for (let n = 0; n < WITHDRAWALS_MAX && ordered.outcome === 'unconfirmed'; n += 1) ordered = await world.withdraw(pair, replica)
   if (ordered.outcome !== 'done' || ordered.replicas !== REPLICAS) throw new Error(`not everywhere: ${JSON.stringify(ordered)}`)
   await wait(200)
   const before = world.presented(pair)
