@@ -20,7 +20,7 @@ const { values } = parseArgs({
     /** How long fifty sessions refresh at a provider that loses answers; 0: not at all. */
     'refresh-seconds': { type: 'string', default: '60' },
     /** How many rotations of the client credential; `--operations 0 --refresh-seconds 0 --rotations 100`: nothing else, in about a quarter of an hour. */
-    rotations: { type: 'string', default: '24' },
+    rotations: { type: 'string', default: '100' },
   },
 })
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
