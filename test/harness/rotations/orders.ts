@@ -32,7 +32,8 @@ const WITHDRAWALS_MAX = 8
 const fileFirst: Order = async ({ world, name }) => {
   const pair = world.pair()
   world.put(name, pair)
-  await world.allSay(pair, WAITING)
+  // Who pulls the document registers it himself, at once: nobody need ever be seen waiting.
+  if (world.provider !== 'keycloak-jwks') await world.allSay(pair, WAITING)
   world.registry.register(pair)
   await world.allUse(pair)
   return { pair, name }
@@ -180,7 +181,6 @@ const killed: Order = async ({ world, name, random }) => {
   const isFirst = random.int(0, 2) === 0
   world.put(name, pair)
   // Where there is one place, a registration before the file is everywhere would leave some replica with nothing that is taken.
-  // Who pulls the document registers it himself: there nobody need be seen waiting.
   if (world.provider === 'keycloak' || (isFirst && world.provider === 'entra')) await world.allSay(pair, WAITING)
   world.registry.register(pair)
   await wait(random.int(0, 1_500))
