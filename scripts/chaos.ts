@@ -66,6 +66,7 @@ if (refreshMs > 0) {
 }
 
 const rotations = Number(values.rotations)
+if (rotations > 0) say(`seed ${seed}, ${rotations} rotations`)
 const shares = {
   entra: Math.ceil(rotations * 0.6),
   keycloak: Math.floor(rotations * 0.2),
