@@ -2,6 +2,7 @@ import httpProxy from '@fastify/http-proxy'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AuditWho } from '../domain/audit-event.ts'
 import type { Broker } from '../domain/broker.ts'
+import type { BearerCaller } from '../domain/caller.ts'
 import type { ProblemCode } from '../domain/problem.ts'
 import { problem } from '../domain/problem.ts'
 import type { Route } from '../domain/route.ts'
@@ -109,7 +110,7 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
 
   const forward = (request: FastifyRequest, reply: FastifyReply, target: CanonicalTarget, from: Arrived, access?: AccessToken): void => {
     const { session, lastSeenAt } = from
-    if (session) noteRuled(request, session, () => whoOf(session))
+    if (session) noteRuled(request, session, whoOf)
     reply.hijack()
     const idleEndsAt = lastSeenAt !== undefined && deps.idleTimeout !== undefined ? after(lastSeenAt, deps.idleTimeout) : undefined
     deps.forwarder.forward({
@@ -145,7 +146,7 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
   }
 
   const forwardBearer: Hands['forward'] = (request, reply, target, startedAt, { caller }, access) => {
-    noteRuled(request, caller, () => ({ subject: caller.subject, tenant: caller.tenant }))
+    noteRuled(request, caller, whoCalls)
     reply.hijack()
     deps.forwarder.forward({
       request: request.raw,
@@ -274,6 +275,7 @@ const proxyPreHandler = (context: EdgeContext, deps: ProxyRoutesDeps, route: Rou
 }
 
 const whoOf = ({ ref, card: { subject, tenant, provider } }: Session): AuditWho => ({ sessionRef: ref, provider, subject, tenant })
+const whoCalls = ({ subject, tenant }: BearerCaller): AuditWho => ({ subject, tenant })
 
 interface Arrived {
   readonly startedAt: number
