@@ -30,8 +30,9 @@ interface Rejection {
  */
 export class HoldOff {
   readonly #entries = new Map<string, Entry>()
-  /** Those of rejected credentials. */
+  /** Those of rejected credentials; of them, those that acceptances did not help. */
   readonly #rejected = new Set<string>()
+  readonly #unhelped = new Set<string>()
   #acceptedAt: Instant | undefined
 
   /** The outcome to repeat without a call. */
@@ -58,6 +59,7 @@ export class HoldOff {
     const next = times < FORGIVEN_MOST ? forgiven : { at: now, times: times + 1 }
     const entry = { until: after(now, pause), length: pause, outcome, failures: 0, forgiven: next }
     this.#put(key, entry)
+    if (times >= FORGIVEN_MOST) return void this.#unhelped.add(key)
     this.#rejected.add(key)
     // Accepted while the call was under way: nobody says it again.
     if (askedAt !== undefined && this.#acceptedAt !== undefined && this.#acceptedAt > askedAt) this.#forgive(key, entry, now)
@@ -74,18 +76,17 @@ export class HoldOff {
 
   /** There is another one to try: whatever was found of those before says nothing any more. */
   another(now: Instant): void {
-    for (const key of this.#rejected) {
+    for (const key of [...this.#rejected, ...this.#unhelped]) {
       const entry = this.#entries.get(key)
       if (entry) this.#entries.set(key, { ...entry, until: now, forgiven: undefined })
     }
     this.#rejected.clear()
+    this.#unhelped.clear()
   }
 
   #forgive(key: string, entry: Entry, now: Instant): void {
-    const times = entry.forgiven?.times ?? 0
-    if (times >= FORGIVEN_MOST) return
     this.#rejected.delete(key)
-    this.#entries.set(key, { ...entry, until: now, forgiven: { at: now, times: times + 1 } })
+    this.#entries.set(key, { ...entry, until: now, forgiven: { at: now, times: (entry.forgiven?.times ?? 0) + 1 } })
   }
 
   /** @param pause asked for by the provider; undefined: growing pauses of our own */
@@ -97,19 +98,19 @@ export class HoldOff {
   }
 
   succeeded(key: string): void {
+    this.#forget(key)
+  }
+
+  #forget(key: string): void {
     this.#entries.delete(key)
     this.#rejected.delete(key)
+    this.#unhelped.delete(key)
   }
 
   #put(key: string, entry: Entry): void {
-    this.#rejected.delete(key)
-    this.#entries.delete(key) // to the young end
+    this.#forget(key) // to the young end
     this.#entries.set(key, entry)
     if (this.#entries.size <= ENTRIES_MAX) return
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest)
-      this.#rejected.delete(oldest)
-      return
-    }
+    for (const oldest of this.#entries.keys()) return this.#forget(oldest)
   }
 }
